@@ -1,0 +1,67 @@
+# make help lists the targets. Everything sets itself up first: a virtual environment in .venv and, as root on Debian or
+# Ubuntu, the missing packages.
+HOSTS ?= 1
+WORKERS ?= auto
+# The contract tests wait more than they work: for machines, time limits and other processes.
+CONTRACT_WORKERS ?= 6
+BIN := .venv/bin
+SHELL_SCRIPTS = install.sh .ci/run $(shell grep -rlE '^\#!/bin/(ba)?sh' remotes share)
+ROOT := $(shell [ "$$(id -u)" -eq 0 ] && echo yes)
+
+.PHONY: help setup packages demo test unit contract e2e lint format bench wheels clean
+
+help:
+	@echo "make demo [HOSTS=n]   rent, configure, watch and give back n hosts in the sandbox"
+	@echo "make test             all tests (e2e as root only); also: make unit, make contract, make e2e"
+	@echo "make lint             formatting, lint, types, shell scripts;  make format  corrects formatting"
+	@echo "make bench            the benchmarks, one figure or ratio each"
+	@echo "make wheels           Python packages for install.sh --wheels, for a front-end without network"
+	@echo "make clean            remove what these targets made"
+
+setup: packages .venv/.ready
+
+packages:
+	@share/development/setup.sh packages
+
+.venv/.ready: pyproject.toml setup.py share/development/setup.sh
+	@share/development/setup.sh venv
+
+demo: setup
+	@$(BIN)/python -m hybrid_drivers.sandbox demo --hosts $(HOSTS)
+
+test: setup
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory contract
+	@$(MAKE) --no-print-directory e2e
+	@$(if $(ROOT),,echo "the tests on real machines need root: left out")
+
+unit: setup
+	$(BIN)/pytest tests/unit -n $(WORKERS)
+
+contract: setup
+	$(BIN)/pytest tests/contract -n $(CONTRACT_WORKERS)
+
+e2e: setup
+	$(BIN)/pytest $(if $(ROOT),tests/e2e,tests/e2e/test_install.py)
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	if command -v shellcheck >/dev/null; then shellcheck $(SHELL_SCRIPTS); else echo "shellcheck is not installed"; fi
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup
+	@for one in bench/*.py; do echo "== $$one"; $(BIN)/python "$$one" || exit 1; done
+
+wheels: setup
+	rm -rf build
+	$(BIN)/python -m pip wheel -qq --disable-pip-version-check -w dist/wheels '.[ec2]'
+	@echo "copy this folder to the front-end and run there: sudo ./install.sh --wheels dist/wheels"
+
+clean:
+	rm -rf .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist src/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,133 @@
+"""The sweep: compare oned's hosts with the providers' machines, so that nothing is forgotten.
+
+It finds hosts that nobody is working on, and machines with our tag whose host is gone; the latter are watched for
+the quarantine and then given back. Machines are listed **before** hosts are: a machine's host was in oned before the
+machine was asked for, so a host missing from the later list was deleted, never "not yet made".
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Set
+
+from hybrid_drivers.agent.accounts import Account
+from hybrid_drivers.agent.parts import Parts
+from hybrid_drivers.agent.reconciler import Reconciler
+from hybrid_drivers.agent.record import IM_MAD, HostRecord, read
+from hybrid_drivers.errors import NoSuchObject, ProviderError
+from hybrid_drivers.model import Host, HostState, Machine, MachineState
+
+log = logging.getLogger(__name__)
+
+
+class Collector:
+    """Sweeps; ``pending`` is what the last sweep found still to do."""
+
+    def __init__(self, parts: Parts, reconciler: Reconciler) -> None:
+        self._parts = parts
+        self._reconciler = reconciler
+        self._orphans: dict[str, float] = {}  # account/machine -> when it was first seen without a host
+        self.hosts = 0
+        self.ready = 0
+        self.swept = False
+        self.unasked = False  # some account could not be asked in the last sweep: what it has is not known
+
+    @property
+    def orphans(self) -> int:
+        """Return how many machines without a host are in quarantine."""
+        return len(self._orphans)
+
+    def sweep(self) -> None:
+        """Do one sweep.
+
+        Raises:
+            OnedError: oned cannot be asked; nothing is concluded.
+        """
+        listed = self._listed()
+        hosts = self._parts.oned.hosts()
+        self._hosts(hosts, listed)
+        self._machines(hosts, listed)
+        self.swept = True
+
+    def _listed(self) -> list[tuple[Account, tuple[Machine, ...]]]:
+        now = self._parts.clock.now()
+        listed = []
+        accounts = self._parts.accounts.all()
+        unasked = self._parts.accounts.broken()
+        for account in accounts:
+            try:
+                listed.append((account, account.machines.look(now).machines))
+            except ProviderError as exc:
+                unasked = True
+                log.warning("provider %s cannot be asked for its machines: %s", account.name, exc)
+        self.unasked = unasked
+        return listed
+
+    def _hosts(self, hosts: list[Host], listed: list[tuple[Account, tuple[Machine, ...]]]) -> None:
+        running = {m.id for _, machines in listed for m in machines if m.state is MachineState.RUNNING}
+        ours = [read(host) for host in hosts if host.im_mad == IM_MAD]
+        self.hosts, self.ready = len(ours), sum(record.ready for record in ours)
+        waiting = self._reconciler.queue.keys()  # they have their own time, which may be a long one
+        for record in ours:
+            if ("host", str(record.host.id)) not in waiting and self._wants_attention(record, running):
+                self._reconciler.ask(record.host.id)
+
+    def _wants_attention(self, record: HostRecord, running: set[str]) -> bool:
+        if record.failure is not None:
+            return record.host.state in (HostState.INIT, HostState.MONITORING_INIT)
+        trouble = record.host.template.text("PROVISION_ERROR") != ""
+        return not record.ready or record.deploy_id not in running or trouble
+
+    def _machines(self, hosts: list[Host], listed: list[tuple[Account, tuple[Machine, ...]]]) -> None:
+        recorded = {host.id: host.template.vector("PROVISION").get("DEPLOY_ID", "") for host in hosts}
+        leaving = self._parts.departures.machine_ids()
+        alive = {machine.id for _, machines in listed for machine in machines}
+        asked = {account.name for account, _ in listed}
+        seen = {key for key in self._orphans if key.partition("/")[0] not in asked}  # nothing is known of those now
+        for account, machines in listed:
+            for machine in machines:
+                reason = stray(machine, recorded, alive)
+                if reason and machine.id not in leaving:
+                    seen.add(f"{account.name}/{machine.id}")
+                    self._quarantine(account, machine, reason)
+        self._orphans = {key: since for key, since in self._orphans.items() if key in seen}
+
+    def _quarantine(self, account: Account, machine: Machine, reason: str) -> None:
+        now = self._parts.clock.now()
+        key = f"{account.name}/{machine.id}"
+        since = self._orphans.setdefault(key, now)
+        if since == now:
+            log.warning("machine %s at %s %s", machine.id, account.name, reason)
+        if self._parts.owner.held():
+            return
+        wait = max(self._parts.settings.agent.quarantine, account.provider.limits.settle)
+        if now - since >= wait and machine.tags is not None and self._still_stray(machine, machine.tags.host_id):
+            self._reconciler.release.machine(account, machine, machine.tags.host_id, machine.tags.name)
+            del self._orphans[key]
+
+    def _still_stray(self, machine: Machine, host_id: int) -> bool:
+        """Ask oned about this one host: a list may lack hosts that the user may not see."""
+        try:
+            host = self._parts.oned.host(host_id)
+        except NoSuchObject:
+            return True
+        kept = host.template.vector("PROVISION").get("DEPLOY_ID", "")
+        return bool(stray(machine, {host_id: kept}, {kept}))
+
+
+def stray(machine: Machine, recorded: Mapping[int, str], alive: Set[str]) -> str:
+    """Say why nobody needs this machine, nothing when somebody does; ``recorded`` are the machines of oned's hosts.
+
+    A machine made outside of oned by a 5.12 tool (host -1) is that tool's business. One that oned's host does not
+    name is given back only while the one it names is ``alive``: otherwise the record may be an old one, put back.
+    """
+    if machine.tags is None or machine.tags.host_id < 0:
+        return ""
+    if machine.state in (MachineState.GONE, MachineState.DELETING):
+        return ""
+    if machine.tags.host_id not in recorded:
+        return "has our tag but no host in oned"
+    kept = recorded[machine.tags.host_id]
+    if kept and kept != machine.id and kept in alive:
+        return f"was made for host {machine.tags.host_id}, which has machine {kept}"
+    return ""

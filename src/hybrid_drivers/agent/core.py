@@ -1,0 +1,157 @@
+"""The agent's work, put together: calls in, hosts and departures carried forward, sweeps and beacons in between."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from pathlib import Path
+
+from hybrid_drivers.agent import logs
+from hybrid_drivers.agent.accounts import Accounts
+from hybrid_drivers.agent.collector import Collector
+from hybrid_drivers.agent.departures import Departures
+from hybrid_drivers.agent.im import Monitoring
+from hybrid_drivers.agent.keys import FrontEndKeys
+from hybrid_drivers.agent.leadership import Leadership
+from hybrid_drivers.agent.monitor_file import MonitorFile
+from hybrid_drivers.agent.owner import Owner
+from hybrid_drivers.agent.parts import Parts
+from hybrid_drivers.agent.pm import Machines5
+from hybrid_drivers.agent.reconciler import Reconciler
+from hybrid_drivers.agent.reporter import Reporter
+from hybrid_drivers.agent.settings import read_settings
+from hybrid_drivers.clock import Clock
+from hybrid_drivers.config import Location
+from hybrid_drivers.errors import HybridError
+from hybrid_drivers.oned import actions
+from hybrid_drivers.oned.api import Oned, read_session
+from hybrid_drivers.oned.process import Answer, Call
+
+TICK = 5.0  # seconds between two looks at what is due
+
+log = logging.getLogger(__name__)
+
+
+class HybridCore:
+    """What ``agent/service.py`` runs."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._leadership = Leadership(parts.oned, parts.clock)
+        self.reconciler = Reconciler(parts, self._leadership)
+        self.collector = Collector(parts, self.reconciler)
+        self._monitor_file = MonitorFile(parts)
+        self._monitoring = Monitoring(parts, self.reconciler, self._monitor_file)
+        self._machines = Machines5(parts, self.reconciler)
+        self._stop = threading.Event()
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._look_after, name="sweep", daemon=True)
+
+    def start(self) -> None:
+        """Begin; what an earlier run left to do goes on."""
+        self._monitor_file.load()
+        for departure in self._parts.departures.load():
+            self.reconciler.queue.ask(("release", departure.key))
+        self.reconciler.queue.start()
+        self._thread.start()
+
+    def stop(self, timeout: float) -> None:
+        """End the background work; whatever is cut off goes on at the next start."""
+        self._stop.set()
+        self._wake.set()
+        self.reconciler.queue.stop(timeout)
+        self._thread.join(timeout)
+
+    def handle(self, call: Call) -> Answer:
+        """Answer one call of oned or a 5.12 tool."""
+        action = actions.parse(call)
+        if isinstance(action, actions.StartMonitor):
+            return self._monitoring.start(action)
+        if isinstance(action, actions.StopMonitor):
+            return self._monitoring.stop(action)
+        return self._machines.answer(action)
+
+    def has_work(self) -> bool:
+        """Tell whether a host, a departure or an ownerless machine needs the agent."""
+        collector = self.collector
+        if not collector.swept or collector.unasked or collector.hosts or collector.orphans:
+            return True
+        return bool(self._parts.departures.all() or self.reconciler.queue.keys())
+
+    def status(self) -> dict[str, object]:
+        """Describe the state for people."""
+        return {
+            "agent_id": self._parts.agent_id,
+            "hosts": self.collector.hosts,
+            "ready": self.collector.ready,
+            "departures": len(self._parts.departures.all()),
+            "orphans": self.collector.orphans,
+            "queue": len(self.reconciler.queue.keys()),
+        }
+
+    def reload(self) -> None:
+        """Read ``hybrid.yaml`` and the provider entries again, and look at everything."""
+        self._parts.settings = read_settings(self._parts.location.etc / "hybrid.yaml")
+        self._parts.accounts.reload()
+        self.reconciler.observer.reload()
+        waiting = self.reconciler.queue.keys()
+        for key in waiting:  # what they wait for may be mended now
+            self.reconciler.queue.ask(key)
+        self._wake.set()
+
+    def _look_after(self) -> None:
+        next_sweep = 0.0
+        while not self._stop.is_set():
+            self._parts.reporter.beacon()
+            now = time.monotonic()
+            if now >= next_sweep or self._wake.is_set():
+                self._wake.clear()
+                next_sweep = now + (self._parts.settings.agent.sweep if self._sweep() else TICK)
+            self._wake.wait(min(TICK, max(0.1, next_sweep - now)))
+
+    def _sweep(self) -> bool:
+        try:
+            if self._leadership.leads():
+                self.collector.sweep()
+        except HybridError as exc:
+            log.warning("the sweep is put off: %s", exc)
+            return False
+        except Exception:  # the sweep's boundary: a bug here must not end the beacons
+            log.exception("the sweep failed unexpectedly")
+            return False
+        return True
+
+
+def build(location: Location, clock: Clock) -> HybridCore:
+    """Make the core of a front-end.
+
+    Raises:
+        ConfigError: ``hybrid.yaml`` or the ``one_auth`` file is wrong.
+    """
+    settings = read_settings(location.etc / "hybrid.yaml")
+    logs.mask(read_session(location).reveal().partition(":")[2])
+    oned = Oned.from_location(location)
+    owner = Owner(oned, settings.zone_id, location.state / "owner.id", clock)
+    parts = Parts(
+        agent_id=_agent_id(location.state / "agent.id"),
+        started=clock.now(),
+        location=location,
+        settings=settings,
+        clock=clock,
+        oned=oned,
+        owner=owner,
+        accounts=Accounts(location, oned, owner, clock),
+        departures=Departures(location.state / "departures"),
+        reporter=Reporter(clock),
+        keys=FrontEndKeys(location.state, Path.home()),
+    )
+    return HybridCore(parts)
+
+
+def _agent_id(path: Path) -> str:
+    """Return this front-end's id: the agent of one front-end is the same one after a restart."""
+    if not path.is_file():
+        path.write_text(uuid.uuid4().hex[:12])
+    return path.read_text().strip()

@@ -1,0 +1,289 @@
+"""Carrying out what ``lifecycle.next_step`` decided. Each method returns the seconds until the next look, None for
+"not before something happens"."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from hybrid_drivers.agent import lifecycle, userdata
+from hybrid_drivers.agent import record as records
+from hybrid_drivers.agent.departures import Departure
+from hybrid_drivers.agent.lifecycle import Intent, Phase
+from hybrid_drivers.agent.nodework import NodeWork
+from hybrid_drivers.agent.observer import NEW, View
+from hybrid_drivers.agent.parts import Parts
+from hybrid_drivers.agent.record import HostRecord
+from hybrid_drivers.agent.reporter import Shown
+from hybrid_drivers.agent.spec import Spec
+from hybrid_drivers.errors import ActionRefused, AllocateRefused, CapacityExhausted, OutcomeUnknown, TokenSpent
+from hybrid_drivers.model import CreateRequest, HostState, Machine, MachineTags, Template
+from hybrid_drivers.oned.template import readable
+
+SOLD_OUT_PAUSE = 30.0  # seconds after all placements were sold out, doubled each round
+SOLD_OUT_LIMIT = 900.0
+LOOK_AT_FAILED = 2.0  # seconds between looks at a host that failed in INIT, until oned has put it into ERROR
+
+log = logging.getLogger(__name__)
+
+Ask = Callable[[tuple[str, str]], None]
+Pause = float | None
+
+
+class Executor:
+    """Carries out steps; ``ask`` puts a key into the work queue."""
+
+    def __init__(self, parts: Parts, node: NodeWork, ask: Ask) -> None:
+        self._parts = parts
+        self._node = node
+        self._ask = ask
+
+    def carry_out(self, view: View, step: lifecycle.Step) -> Pause:
+        """Do ``step``.
+
+        Raises:
+            HybridError: it could not be done; the reconciler decides what follows.
+        """
+        if isinstance(step, lifecycle.Wait):
+            return self._wait(view, step)
+        if isinstance(step, lifecycle.Look):
+            view.memory.looked_from = step.not_before
+            return 0.0
+        if isinstance(step, lifecycle.WriteIntent):
+            return self._write_intent(view, step)
+        if isinstance(step, lifecycle.Create):
+            return self._create(view, step)
+        if isinstance(step, lifecycle.Record):
+            return self._record(view, step.machine)
+        if isinstance(step, (lifecycle.GiveUpMachine, lifecycle.NextAttempt)):
+            return self._give_up(view, step)
+        if isinstance(step, lifecycle.Fail):
+            return self.fail(view.record, step.reason, view.observed.plan)
+        if isinstance(step, lifecycle.TryAgain):
+            return self._try_again(view)
+        if isinstance(step, lifecycle.Rest):
+            return self._rest(view, step)
+        return self._on_the_machine(view, step)
+
+    def _on_the_machine(
+        self,
+        view: View,
+        step: lifecycle.Configure | lifecycle.Rename | lifecycle.MarkReady | lifecycle.SyncMonitoring,
+    ) -> Pause:
+        spec = _spec(view)
+        if isinstance(step, lifecycle.Configure):
+            return self._node.configure(view, spec, step)
+        if isinstance(step, lifecycle.Rename):
+            return self._rename(view, step.address)
+        if isinstance(step, lifecycle.MarkReady):
+            return self._mark_ready(view, spec, step.machine)
+        return self._node.sync_monitoring(view, spec, step.address)
+
+    def fail(self, record: HostRecord, reason: str, plan: lifecycle.Plan | None) -> Pause:
+        """Stop trying: write why to oned, and put the host into ERROR."""
+        host = record.host
+        log.error("host %s (%s): %s", host.id, host.name, reason)
+        spec_hash = plan.spec_hash if plan else ""
+        self._parts.oned.update_host(host.id, records.with_failure(record, reason, spec_hash))
+        memory = self._parts.memory(host.id)
+        memory.enabled = False
+        memory.left_init = host.state not in NEW  # otherwise INIT, seen later, is the operator's doing
+        self._parts.reporter.fail(host.id, reason)
+        return None if memory.left_init else LOOK_AT_FAILED
+
+    def _try_again(self, view: View) -> Pause:
+        host = view.record.host
+        log.info("host %s (%s): trying again", host.id, host.name)
+        self._parts.oned.update_host(host.id, records.forgiven(view.record, self._parts.clock.now()))
+        self._parts.begin_anew(host.id)
+        return 0.0
+
+    def _wait(self, view: View, step: lifecycle.Wait) -> Pause:
+        problem = step.problem or view.memory.problem
+        host = view.record.host
+        if step.problem and host.template.text("PROVISION_ERROR") != readable(problem):
+            log.warning("host %s (%s): %s", host.id, host.name, problem)
+        shown = Shown(phase=step.phase, step=step.text, problem=problem)
+        if step.phase is not Phase.READY:
+            self._parts.reporter.show(view.record.host.id, shown)
+        self._keep_problem(view.record, problem)
+        return step.seconds
+
+    def _rest(self, view: View, step: lifecycle.Rest) -> Pause:
+        host_id = view.record.host.id
+        if step.phase is Phase.ERROR:
+            last = self._parts.reporter.last(host_id)
+            if last is None or last.phase is not Phase.ERROR:
+                self._parts.reporter.fail(host_id, step.problem)
+            self._keep_problem(view.record, step.problem)
+            return None if view.memory.left_init else LOOK_AT_FAILED
+        if step.phase is Phase.READY:
+            self._parts.reporter.forget(host_id)
+            problem = step.problem or view.memory.problem
+            self._keep_problem(view.record, problem)
+            return None if problem else self._capacity(view)
+        return None
+
+    def _capacity(self, view: View) -> Pause:
+        """Let the probes tell the capacity again when it is lost.
+
+        An answer to START_MONITOR given just before the host became READY says zero, and may reach oned last; the
+        probes alone would say otherwise only after SYSTEM_HOST's period (ten minutes).
+        """
+        host, memory = view.record.host, view.memory
+        if host.total_cpu or host.state is not HostState.MONITORED:
+            memory.lost_capacity = 0
+            return None
+        if memory.lost_capacity >= self._parts.settings.agent.tries:
+            return None  # a hypervisor that tells none
+        memory.lost_capacity += 1
+        memory.monitoring = True
+        return 0.0
+
+    def _keep_problem(self, record: HostRecord, problem: str) -> None:
+        """Write PROVISION_ERROR when it changed: it must be there even when nobody listens to messages."""
+        shown = readable(problem)
+        if record.host.template.text("PROVISION_ERROR") != shown:
+            self._parts.oned.update_host(record.host.id, Template([("PROVISION_ERROR", shown)]))
+
+    def _write_intent(self, view: View, step: lifecycle.WriteIntent) -> Pause:
+        parts, host = self._parts, view.record.host
+        if step.take_over is not None:
+            intent = replace(step.take_over, agent=parts.agent_id, since=parts.clock.now())
+            parts.oned.update_host(host.id, records.taken_over(view.record, intent))
+            if not view.record.deploy_id:
+                view.memory.uncertain_since = intent.since
+            if not view.record.ready:
+                view.memory.monitoring = True  # the other agent may still finish it, but will not start its probes
+            log.info("host %s (%s): taken over from another front-end's agent", host.id, host.name)
+            return 0.0
+        self._open_intent(view, step.attempt)
+        return 0.0
+
+    def _open_intent(self, view: View, attempt: int, problem: str = "") -> Intent:
+        parts, host = self._parts, view.record.host
+        token = hashlib.sha256(f"{parts.owner()}:{host.id}:{attempt}".encode()).hexdigest()[:32]
+        intent = Intent(
+            token=token,
+            attempt=attempt,
+            since=parts.clock.now(),
+            spec_hash=_spec(view).plan.spec_hash,
+            agent=parts.agent_id,
+            host_key=parts.keys.host_key(token).public,
+        )
+        pairs = [*records.with_intent(view.record, intent), ("PROVISION_ERROR", readable(problem))]
+        parts.oned.update_host(host.id, Template(dict(pairs).items()))
+        view.memory.own_tokens.add(token)
+        view.memory.uncertain_since = None
+        view.memory.problem = problem
+        log.info("host %s (%s): intent %s, attempt %d", host.id, host.name, token, attempt)
+        return intent
+
+    def _create(self, view: View, step: lifecycle.Create) -> Pause:
+        parts, spec, host = self._parts, _spec(view), view.record.host
+        request = self._request(view.record, spec, step)
+        place = f"{step.placement.plan} in {step.placement.place}".removesuffix(" in ")
+        parts.reporter.show(host.id, Shown(phase=Phase.DEPLOYING, step=f"asking {spec.account.name} for {place}"))
+        log.info("host %s (%s): asking %s for %s", host.id, host.name, spec.account.name, place)
+        try:
+            machine = spec.account.provider.create(request)
+        except CapacityExhausted as exc:
+            return self._next_placement(view, step.intent, str(exc))
+        except TokenSpent:
+            self._open_intent(view, step.intent.attempt + 1)
+            return 0.0
+        except OutcomeUnknown:
+            view.memory.uncertain_since = parts.clock.now()
+            raise
+        spec.account.machines.remember(machine)
+        return self._record(view, machine)
+
+    def _request(self, record: HostRecord, spec: Spec, step: lifecycle.Create) -> CreateRequest:
+        parts, token = self._parts, step.intent.token
+        key = parts.keys.host_key(token)
+        attributes = dict(spec.attributes)
+        return CreateRequest(
+            token=token,
+            tags=MachineTags(owner=parts.owner(), host_id=record.host.id, token=token, name=record.friendly_name),
+            hostname=record.friendly_name,
+            placement=step.placement,
+            user_data=userdata.build(
+                host_private=key.private_openssh,
+                host_public=key.public,
+                authorized=parts.keys.public_lines(spec.connection),
+                operators=attributes.pop("USERDATA", ""),
+            ),
+            attributes=attributes,
+        )
+
+    def _next_placement(self, view: View, intent: Intent, reason: str) -> Pause:
+        placements = len(_spec(view).plan.placements)
+        if intent.attempt % placements:
+            self._open_intent(view, intent.attempt + 1, problem=reason)
+            return 0.0
+        rounds = min(intent.attempt // placements - 1, 16)
+        pause = min(SOLD_OUT_LIMIT, SOLD_OUT_PAUSE * 2.0**rounds)
+        self._open_intent(view, intent.attempt + 1, problem=f"{reason}; next try in {pause:.0f} s")
+        return pause
+
+    def _record(self, view: View, machine: Machine) -> Pause:
+        spec, host = _spec(view), view.record.host
+        driver = spec.account.provider.entry.driver
+        self._parts.oned.update_host(host.id, records.with_machine(view.record, machine, spec.account.name, driver))
+        view.memory.uncertain_since = view.memory.absent_since = None
+        view.memory.problem = ""
+        log.info("host %s (%s): machine %s at %s", host.id, host.name, machine.id, spec.account.name)
+        return 0.0
+
+    def _give_up(self, view: View, step: lifecycle.GiveUpMachine | lifecycle.NextAttempt) -> Pause:
+        parts, spec, record = self._parts, _spec(view), view.record
+        log.warning("host %s (%s): %s", record.host.id, record.host.name, step.reason)
+        if isinstance(step, lifecycle.GiveUpMachine):
+            departure = parts.departures.add(
+                Departure(
+                    account=spec.account.name,
+                    host_id=record.host.id,
+                    name=record.friendly_name,
+                    machine_id=step.machine.id,
+                    since=parts.clock.now(),
+                )
+            )
+            self._ask(("release", departure.key))
+        if step.sold_out and record.intent is not None:
+            return self._next_placement(view, record.intent, step.reason)
+        view.memory.failed_machines += 1
+        if view.memory.failed_machines >= parts.settings.agent.tries:
+            view.memory.failed_machines = 0
+            return self.fail(
+                record, f"{step.reason}; {parts.settings.agent.tries} machines failed so", view.observed.plan
+            )
+        self._open_intent(view, (record.intent.attempt if record.intent else 0) + 1, problem=step.reason)
+        return 0.0
+
+    def _rename(self, view: View, address: str) -> Pause:
+        try:
+            self._parts.oned.rename_host(view.record.host.id, address)
+        except (ActionRefused, AllocateRefused) as exc:  # the name is taken (``RequestManagerRename.cc``: ACTION)
+            reason = f"the host cannot be renamed to its address {address}, by which oned reaches it: {exc}"
+            return self.fail(view.record, reason, view.observed.plan)
+        if view.record.ready:
+            self._parts.oned.update_host(view.record.host.id, Template([("PROVISION_ADDRESS", address)]))
+            view.memory.monitoring = True
+        return 0.0
+
+    def _mark_ready(self, view: View, spec: Spec, machine: Machine) -> Pause:
+        host, now = view.record.host, self._parts.clock.now()
+        self._parts.reporter.forget(host.id)
+        address = machine.address() or host.name
+        self._parts.oned.update_host(host.id, records.as_ready(view.record, now, address, spec.connection))
+        view.memory.monitoring, view.memory.problem = True, ""
+        log.info("host %s (%s): READY", host.id, host.name)
+        return 0.0
+
+
+def _spec(view: View) -> Spec:
+    if view.spec is None:  # next_step gives such a step only with a plan, and a plan comes with its spec
+        raise AssertionError("a step on a machine without a spec")
+    return view.spec

@@ -1,0 +1,139 @@
+"""Looking at a host from all sides, for ``lifecycle.next_step`` to decide."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from hybrid_drivers.agent import record as records
+from hybrid_drivers.agent import spec as specs
+from hybrid_drivers.agent.lifecycle import Observed
+from hybrid_drivers.agent.parts import HostMemory, Parts
+from hybrid_drivers.agent.record import HostRecord
+from hybrid_drivers.agent.spec import Spec
+from hybrid_drivers.errors import ConfigError
+from hybrid_drivers.model import Cluster, Host, HostState, Machine, MachineState
+
+NEW = (HostState.INIT, HostState.MONITORING_INIT)  # a host that was made, or enabled, and not monitored yet
+CLUSTER_AGE = 5.0  # seconds a cluster's attributes are used before they are read again
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """A host as seen now, and everything the step that follows needs to be carried out."""
+
+    record: HostRecord
+    spec: Spec | None
+    memory: HostMemory
+    observed: Observed
+
+
+class Observer:
+    """Looks at hosts."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._clusters: dict[int, tuple[float, Cluster]] = {}
+
+    def reload(self) -> None:
+        """Read the clusters again when they are needed next."""
+        self._clusters.clear()
+
+    def look(self, host: Host) -> View:
+        """Return the view of ``host`` (read decrypted, a moment ago).
+
+        Raises:
+            OnedError, ProviderError: something could not be asked.
+        """
+        parts = self._parts
+        record = records.read(host)
+        memory = parts.memory(host.id)
+        problem = ""
+        spec: Spec | None = None
+        try:
+            spec = specs.resolve(host, self._cluster(host.cluster_id, memory.called_at), parts.settings, parts.accounts)
+        except ConfigError as exc:
+            problem = str(exc)
+        now = parts.clock.now()
+        self._remember(record, memory)
+        looked_at, machines = self._machines(record, spec, memory, now)
+        observed = Observed(
+            now=now,
+            agent=parts.agent_id,
+            claim_delay=parts.settings.agent.claim_delay,
+            called=record.intent is None or memory.called_at > record.intent.since,
+            plan=spec.plan if spec else None,
+            problem=problem,
+            intent=record.intent,
+            own_key=self._own_key(record),
+            deploy_id=record.deploy_id,
+            failure=record.failure,
+            enabled_again=memory.left_init and (host.state in NEW or memory.enabled),
+            since=record.since,
+            configured=record.configured,
+            ready=record.ready,
+            renamed=self._renamed(record, spec, machines),
+            monitored=memory.monitoring is None,
+            machines=machines,
+            looked_at=looked_at,
+            absent_since=memory.absent_since,
+            uncertain_since=memory.uncertain_since,
+            running_since=memory.running_since,
+        )
+        return View(record=record, spec=spec, memory=memory, observed=observed)
+
+    def _own_key(self, record: HostRecord) -> bool:
+        intent = record.intent
+        if intent is None or record.deploy_id:
+            return True
+        return self._parts.keys.host_key(intent.token).public == intent.host_key
+
+    def _remember(self, record: HostRecord, memory: HostMemory) -> None:
+        if record.host.state not in NEW:
+            memory.left_init = True
+        if record.deploy_id:
+            memory.uncertain_since = None
+        elif record.intent and record.intent.token not in memory.own_tokens and memory.uncertain_since is None:
+            memory.uncertain_since = self._parts.started  # an earlier run may have asked just before it ended
+
+    def _machines(
+        self, record: HostRecord, spec: Spec | None, memory: HostMemory, now: float
+    ) -> tuple[float | None, list[Machine]]:
+        if spec is None:
+            return None, []
+        lists = spec.account.machines
+        pause = 0.0 if record.ready else now - 0.9 * spec.plan.limits.poll
+        snapshot = lists.look(max(memory.looked_from, pause))
+        leaving = self._parts.departures.machine_ids()
+        machines = [m for m in lists.of_host(record.host.id, record.deploy_id) if m.id not in leaving]
+        if record.deploy_id:
+            memory.rented = (spec.account.name, record.deploy_id)
+        recorded = next((m for m in machines if m.id == record.deploy_id), None)
+        if record.deploy_id and recorded is None and record.deploy_id not in leaving:
+            recorded = lists.confirm(record.deploy_id)
+            if recorded is not None:
+                machines.append(recorded)
+        if recorded is not None or not record.deploy_id:
+            memory.absent_since = None
+        elif memory.absent_since is None:
+            memory.absent_since = now
+        running = recorded is not None and recorded.state is MachineState.RUNNING
+        memory.running_since = (memory.running_since or now) if running else None
+        return snapshot.asked_at, machines
+
+    def _renamed(self, record: HostRecord, spec: Spec | None, machines: list[Machine]) -> bool:
+        if spec is None or spec.attributes.get("RENAME", "yes").lower() in ("no", "false"):
+            return True
+        address = next((m.address() for m in machines if m.id == record.deploy_id), None)
+        return address is None or address == record.host.name
+
+    def _cluster(self, cluster_id: int, not_before: float) -> Cluster | None:
+        if cluster_id < 0:
+            return None
+        now = self._parts.clock.now()
+        known = self._clusters.get(cluster_id)
+        if known is None or not 0 <= now - known[0] <= CLUSTER_AGE or known[0] < not_before:
+            known = self._clusters[cluster_id] = (now, self._parts.oned.cluster(cluster_id))
+        return known[1]

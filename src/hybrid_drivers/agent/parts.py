@@ -1,0 +1,86 @@
+"""What the agent is made of, handed to each of its pieces."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+from hybrid_drivers.agent.accounts import Accounts
+from hybrid_drivers.agent.departures import Departures
+from hybrid_drivers.agent.keys import FrontEndKeys
+from hybrid_drivers.agent.owner import Owner
+from hybrid_drivers.agent.reporter import Reporter
+from hybrid_drivers.agent.settings import Settings
+from hybrid_drivers.clock import Clock
+from hybrid_drivers.config import Location
+from hybrid_drivers.oned.api import Oned
+
+
+@dataclass
+class HostMemory:
+    """What this process knows of a host beyond oned and the provider; losing it costs time, never a machine.
+
+    Times are unix seconds.
+    """
+
+    looked_from: float  # only provider answers asked for after this count
+    called_at: float = float("-inf")  # when oned last called us for it
+    own_tokens: set[str] = field(default_factory=set)  # of intents this process wrote
+    uncertain_since: float | None = None
+    absent_since: float | None = None
+    running_since: float | None = None
+    unreachable_since: float | None = None  # since when SSH does not answer
+    left_init: bool = True  # the host has been in another state than INIT since its failure
+    enabled: bool = False  # since its failure oned called us for the host in INIT: its answer ends that state
+    failed_machines: int = 0
+    retries: int = 0  # passing errors in a row
+    failed_runs: int = 0  # configuration runs in a row
+    failed_probes: int = 0  # tries to start or stop the probes in a row
+    lost_capacity: int = 0  # times in a row that oned had none although the probes had told it
+    problem: str = ""
+    rented: tuple[str, str] | None = None  # account and machine, as last seen
+    monitoring: bool | None = None  # True: start the probes, False: stop them, None: nothing to do
+    configuration: bytes = b""  # monitord's XML, from the last START_MONITOR
+
+
+@dataclass
+class Parts:
+    """The agent's pieces."""
+
+    agent_id: str  # of this front-end: kept over restarts
+    started: float  # unix seconds
+    location: Location
+    settings: Settings
+    clock: Clock
+    oned: Oned
+    owner: Owner
+    accounts: Accounts
+    departures: Departures
+    reporter: Reporter
+    keys: FrontEndKeys
+    configuration: bytes = b""  # monitord's XML, of whatever host it came for last
+    _memories: dict[int, HostMemory] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def memory(self, host_id: int) -> HostMemory:
+        """Return what is known of the host, beginning anew when nothing is."""
+        with self._lock:
+            return self._memories.setdefault(host_id, HostMemory(looked_from=self.started))
+
+    def begin_anew(self, host_id: int) -> None:
+        """Drop what earlier failures left; what oned told us stays."""
+        with self._lock:
+            old = self._memories.get(host_id, HostMemory(looked_from=self.started))
+            self._memories[host_id] = HostMemory(
+                looked_from=old.looked_from,
+                called_at=old.called_at,
+                own_tokens=old.own_tokens,
+                uncertain_since=old.uncertain_since,
+                configuration=old.configuration,
+            )
+
+    def forget(self, host_id: int) -> None:
+        """Drop what is known of the host."""
+        with self._lock:
+            self._memories.pop(host_id, None)
+        self.reporter.forget(host_id)

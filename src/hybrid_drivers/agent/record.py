@@ -1,0 +1,175 @@
+"""What a host's template says about its machine, read into types and written back.
+
+The attributes are DESIGN 2's. PROVISION is a vector that oned replaces whole, so every write of it repeats what the
+host itself had; it is therefore read decrypted (``one.host.info`` with the decrypt flag), or an encrypted value
+would be encrypted again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hybrid_drivers.agent.lifecycle import Failure, Intent, Phase
+from hybrid_drivers.model import Host, Machine, Template, Value
+from hybrid_drivers.oned.template import readable
+
+IM_MAD = "provision"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostRecord:
+    """The state we keep in a host object."""
+
+    host: Host
+    provision: Mapping[str, str]
+    intent: Intent | None
+    failure: Failure | None
+    configured: bool
+    ready: bool
+    host_keys: tuple[str, ...]
+    address: str  # PROVISION_ADDRESS: where the machine answered when it became READY
+    since: float  # PROVISION_SINCE: when the present attempt began, or READY was reached; unix seconds
+
+    @property
+    def deploy_id(self) -> str:
+        """Return the provider's id of the machine, empty while there is none."""
+        return self.provision.get("DEPLOY_ID", "")
+
+    @property
+    def friendly_name(self) -> str:
+        """Return the name the host was created with, whatever it is called now."""
+        return self.provision.get("HOSTNAME") or self.host.name
+
+
+def read(host: Host) -> HostRecord:
+    """Read a host's attributes; a damaged intent or failure counts as none."""
+    template = host.template
+    return HostRecord(
+        host=host,
+        provision=template.vector("PROVISION"),
+        intent=_intent(template.vector("PROVISION_INTENT")),
+        failure=_failure(template.vector("PROVISION_FAILURE")),
+        configured=template.text("PROVISION_CONFIGURATION_STATUS") == "configured",
+        ready=template.text("PROVISION_READY") != "",
+        host_keys=tuple(k.strip() for k in template.text("PROVISION_HOST_KEY").split(",") if k.strip()),
+        address=template.text("PROVISION_ADDRESS"),
+        since=_number(template.text("PROVISION_SINCE")),
+    )
+
+
+def _intent(fields: Mapping[str, str]) -> Intent | None:
+    try:
+        return Intent(
+            token=fields["TOKEN"],
+            attempt=int(fields["ATTEMPT"]),
+            since=float(fields["SINCE"]),
+            spec_hash=fields.get("SPEC_HASH", ""),
+            agent=fields.get("AGENT", ""),
+            host_key=fields.get("HOST_KEY", ""),
+        )
+    except (KeyError, ValueError):
+        return None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
+
+
+def _failure(fields: Mapping[str, str]) -> Failure | None:
+    if "REASON" not in fields:
+        return None
+    return Failure(reason=fields["REASON"], spec_hash=fields.get("SPEC_HASH", ""))
+
+
+# --- writing ----------------------------------------------------------------------------------------------------
+
+
+def with_intent(record: HostRecord, intent: Intent) -> Template:
+    """Open an intent: no machine is recorded with it, and an earlier failure is over."""
+    provision = {k: v for k, v in record.provision.items() if k not in ("DEPLOY_ID", "RENTED_FROM")}
+    fields = {
+        "TOKEN": intent.token,
+        "ATTEMPT": str(intent.attempt),
+        "SINCE": f"{intent.since:.3f}",
+        "SPEC_HASH": intent.spec_hash,
+        "AGENT": intent.agent,
+        "HOST_KEY": intent.host_key,
+    }
+    pairs: list[tuple[str, Value]] = [("PROVISION_INTENT", fields), *no_failure(record)]
+    if "DEPLOY_ID" in record.provision:
+        pairs += [("PROVISION", provision), ("PROVISION_CONFIGURATION_STATUS", "pending"), ("PROVISION_HOST_KEY", "")]
+        pairs.append(("PROVISION_READY", ""))
+    return Template([*pairs, *state(Phase.DEPLOYING, since=intent.since)])
+
+
+def taken_over(record: HostRecord, intent: Intent) -> Template:
+    """Put this agent's name on another agent's intent; everything else stays."""
+    fields = {**record.host.template.vector("PROVISION_INTENT"), "AGENT": intent.agent}
+    fields["SINCE"] = f"{intent.since:.3f}"
+    return Template([("PROVISION_INTENT", fields)])
+
+
+def with_machine(record: HostRecord, machine: Machine, provider: str, driver: str) -> Template:
+    """Record the machine, and by which provider entry it can be given back.
+
+    A READY host stays so: its PROVISION was replaced by somebody, and its machine found again by the tag.
+    """
+    provision = {**record.provision, "DEPLOY_ID": machine.id}
+    if "DRIVER" not in provision:  # 5.12's inline credentials stay as they are
+        provision["RENTED_FROM"] = provider
+    provision.setdefault("HOSTNAME", (machine.tags.name if machine.tags else "") or record.host.name)
+    phase = Phase.READY if record.ready else Phase.DEPLOYING
+    return Template([("PROVISION", provision), ("PM_MAD", driver), *state(phase)])
+
+
+def with_failure(record: HostRecord, reason: str, spec_hash: str) -> Template:
+    """Say why nothing more is tried."""
+    fields = {"REASON": readable(reason), "SPEC_HASH": spec_hash}
+    return Template([("PROVISION_FAILURE", fields), *state(Phase.ERROR, problem=reason)])
+
+
+def forgiven(record: HostRecord, now: float) -> Template:
+    """Clear a failure so that the host is worked on again; all waits begin anew, and so does a READY host."""
+    return Template([*no_failure(record), ("PROVISION_READY", ""), *state(Phase.PENDING, since=now)])
+
+
+def no_failure(record: HostRecord) -> list[tuple[str, Value]]:
+    """Return what clears an earlier failure, nothing when there is none (an empty vector cannot be written)."""
+    if record.failure is None:
+        return []
+    return [("PROVISION_FAILURE", {"CLEARED": "YES"})]
+
+
+def with_host_keys(keys: tuple[str, ...]) -> Template:
+    """Pin the keys the machine may show from now on."""
+    return Template([("PROVISION_HOST_KEY", ",".join(keys))])
+
+
+def as_configured() -> Template:
+    """Say that configuration is done; the name of the attribute and its value are OneProvision's."""
+    return Template([("PROVISION_CONFIGURATION_STATUS", "configured")])
+
+
+def as_ready(record: HostRecord, now: float, address: str, connection: Mapping[str, str]) -> Template:
+    """Say that the machine is a working node, and how it is reached: that must not depend on the provider any more."""
+    reached: list[tuple[str, Value]] = [("PROVISION_ADDRESS", address)]
+    if connection:
+        reached.append(("PROVISION_CONNECTION", connection))
+    ready: list[tuple[str, Value]] = [("PROVISION_READY", f"{now:.0f}")]
+    return Template([*ready, *reached, *no_failure(record), *state(Phase.READY, since=now)])
+
+
+def state(phase: Phase, *, step: str = "", problem: str = "", since: float | None = None) -> list[tuple[str, Value]]:
+    """Return the attributes people look at."""
+    shown: list[tuple[str, Value]] = [
+        ("PROVISION_STATE", phase.value),
+        ("PROVISION_STEP", readable(step)),
+        ("PROVISION_ERROR", readable(problem)),
+    ]
+    if since is not None:
+        shown.append(("PROVISION_SINCE", f"{since:.0f}"))
+    return shown

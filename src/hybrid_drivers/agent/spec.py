@@ -1,0 +1,153 @@
+"""What a host should be: PROVISION attributes, connection and configuration, merged from all who may say something.
+
+Host wins over cluster, cluster over the provider entry's defaults, those over ``hybrid.yaml``.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import yaml
+
+from hybrid_drivers.agent.accounts import Account, Accounts
+from hybrid_drivers.agent.lifecycle import Plan
+from hybrid_drivers.agent.settings import Settings
+from hybrid_drivers.errors import ConfigError
+from hybrid_drivers.hostconfig.script import compile_script
+from hybrid_drivers.model import Cluster, Host, Placement
+from hybrid_drivers.secret import Secret
+
+BOOKKEEPING = frozenset(  # written by us or by OneProvision, not part of what to rent
+    {"DEPLOY_ID", "RENTED_FROM", "HOSTNAME", "NAME", "ID", "INDEX", "PROVISION_ID", "WAIT", "WAIT_TIMEOUT"}
+)
+PROVIDER_NEUTRAL = frozenset({"PLAYBOOK", "RENAME", "TAGS"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """A host's wishes, complete. ``attributes`` are without credentials."""
+
+    plan: Plan
+    account: Account
+    attributes: Mapping[str, str]
+    connection: Mapping[str, str]  # REMOTE_USER REMOTE_PORT PRIVATE_KEY PUBLIC_KEY TRUST_FIRST_USE, upper case
+    parameters: Mapping[str, str]  # of the roles, OneProvision's names
+    playbooks: tuple[str, ...]
+
+
+def resolve(host: Host, cluster: Cluster | None, settings: Settings, accounts: Accounts) -> Spec:
+    """Merge and check what ``host`` asks for.
+
+    A host that has its machine keeps it, whatever becomes of the cluster's PROVISION: what to rent and how to
+    configure it is then checked only when it is needed again.
+
+    Raises:
+        ConfigError: something is missing or wrong; the text names the attribute and where it stands.
+    """
+    own = host.template.vector("PROVISION")
+    shared = cluster.template.vector("PROVISION") if cluster else {}
+    asked = _merged(settings.provision, shared, own)
+    rented = bool(own.get("DEPLOY_ID"))
+    if not rented and not asked.keys() - BOOKKEEPING:
+        where = f"host {host.name}" + (f" or cluster {cluster.name}" if cluster else "")
+        raise ConfigError(f'no PROVISION on {where}: add PROVISION=[PROVIDER="...", PLAN="..."] to one of them')
+    account, attributes = accounts.for_attributes(asked, f"host {host.name}")
+    attributes = {**account.provider.entry.defaults, **attributes}
+    plan = Plan(
+        provider=account.name,
+        spec_hash=_hash(attributes, account.digest),
+        placements=_placements(account, attributes, rented),
+        limits=account.provider.limits,
+        idempotent_create=account.provider.idempotent_create,
+    )
+    parameters = _parameters(host, cluster, settings)
+    playbooks = tuple(p.strip() for p in attributes.get("PLAYBOOK", settings.playbook).split(",") if p.strip())
+    if not rented:
+        _check_configuration(playbooks, tuple(sorted(parameters.items())))
+    return Spec(
+        plan=plan,
+        account=account,
+        attributes=attributes,
+        connection=_connection(host, cluster, settings, account),
+        parameters=parameters,
+        playbooks=playbooks,
+    )
+
+
+def _placements(account: Account, attributes: Mapping[str, str], rented: bool) -> tuple[Placement, ...]:
+    try:
+        return account.provider.placements(attributes)
+    except ConfigError:
+        if rented:
+            return ()
+        raise
+
+
+@lru_cache(maxsize=256)
+def _check_configuration(playbooks: tuple[str, ...], parameters: tuple[tuple[str, str], ...]) -> None:
+    """Compile the configuration, so that a wrong playbook or parameter is told before a machine is paid for."""
+    compile_script(playbooks, dict(parameters), oneadmin_private_key=Secret("the real one when it runs"))
+
+
+def _merged(*layers: Mapping[str, str]) -> dict[str, str]:
+    """Put the layers over each other; who names its own provider takes nothing over from below but what is not
+    the provider's: otherwise credentials and plans of one would be given to another."""
+    merged: dict[str, str] = {}
+    for layer in layers:
+        if any(key in layer and merged.get(key) != layer[key] for key in ("PROVIDER", "DRIVER")):
+            merged = {k: v for k, v in merged.items() if k in PROVIDER_NEUTRAL}
+        merged.update(layer)
+    return merged
+
+
+def _hash(attributes: Mapping[str, str], account_digest: str) -> str:
+    what = {k: v for k, v in attributes.items() if k not in BOOKKEEPING | {"PLAYBOOK"}}
+    text = json.dumps([account_digest, sorted(what.items())])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _connection(host: Host, cluster: Cluster | None, settings: Settings, account: Account) -> dict[str, str]:
+    shared = cluster.template.vector("PROVISION_CONNECTION") if cluster else {}
+    entry = account.provider.entry
+    named = {key.upper(): entry.text(key) for key in ("remote_user", "remote_port", "trust_first_use")}
+    return {
+        **settings.connection,
+        **{k: v for k, v in named.items() if v},
+        **shared,
+        **host.template.vector("PROVISION_CONNECTION"),
+    }
+
+
+def _parameters(host: Host, cluster: Cluster | None, settings: Settings) -> dict[str, str]:
+    merged: dict[str, object] = dict(settings.configuration)
+    owners = [(f"cluster {cluster.name}", cluster.template)] if cluster else []
+    for owner, template in [*owners, (f"host {host.name}", host.template)]:
+        merged.update(_decoded(template.text("PROVISION_CONFIGURATION_BASE64"), owner))
+    return {name: _as_text(value) for name, value in merged.items()}
+
+
+def _as_text(value: object) -> str:
+    """Write a YAML value as the roles take it: yes and no, and lists with commas."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ",".join(_as_text(one) for one in value)
+    return "" if value is None else str(value)
+
+
+def _decoded(text: str, owner: str) -> dict[str, object]:
+    if not text:
+        return {}
+    try:
+        value = yaml.safe_load(base64.b64decode(text, validate=True).decode())
+    except (binascii.Error, ValueError, yaml.YAMLError) as exc:
+        raise ConfigError(f"PROVISION_CONFIGURATION_BASE64 of {owner} is not base64 of YAML") from exc
+    if not isinstance(value, dict) or not all(isinstance(k, str) for k in value):
+        raise ConfigError(f"PROVISION_CONFIGURATION_BASE64 of {owner} is not a YAML mapping of parameters")
+    return value

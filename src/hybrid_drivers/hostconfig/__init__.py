@@ -1,0 +1,1 @@
+"""Host configuration over SSH: roles compiled to one script a host."""

@@ -1,0 +1,248 @@
+#!/bin/sh
+# What the steps' snippets may call. They run under "set -e", each in a subshell; a snippet's exit code is its answer.
+# shellcheck disable=SC2154 # state_dir, lock_wait and would_restart are set in preamble.sh
+
+# Tell people something; it is not an error.
+info() {
+    printf 'INFO: %s\n' "$*"
+}
+
+stop() {
+    printf '%s\n' "$*"
+    exit 1
+}
+
+in_container() {
+    [ -e /run/systemd/container ] || [ -e /.dockerenv ] || grep -qs 'container=' /proc/1/environ
+}
+
+# One value of /etc/os-release (os-release(5)).
+os() {
+    # shellcheck disable=SC1091 # the host's own
+    (. /etc/os-release 2>/dev/null && eval "printf '%s' \"\${$1:-}\"") || true
+}
+
+# --- files -------------------------------------------------------------------------------------------------------
+
+# Is $1 a file of mode $2, owner:group $3, and exactly the content of standard input?
+file_is() {
+    [ -f "$1" ] && [ ! -L "$1" ] && [ "$(stat -c %a:%U:%G "$1")" = "$2:$3" ] && cmp -s - "$1"
+}
+
+# Put standard input to file $1 with mode $2 and owner:group $3, whole or not at all. ("cat", not the shell, writes:
+# it names the reason when the disk is full.)
+put_file() {
+    mkdir -p "$(dirname "$1")"
+    put_new=$(mktemp "$1.hybrid-XXXXXX")
+    trap 'rm -f "$put_new"' EXIT
+    cat >"$put_new"
+    chown "$3" "$put_new"
+    chmod "$2" "$put_new"
+    mv -f "$put_new" "$1"
+}
+
+# Like put_file, after the command in $4... has accepted the new file, whose name is added to it.
+put_checked_file() {
+    checked=$(mktemp)
+    trap 'rm -f "$checked"' EXIT
+    cat >"$checked"
+    checked_path=$1 checked_mode=$2 checked_owner=$3
+    shift 3
+    "$@" "$checked"
+    put_file "$checked_path" "$checked_mode" "$checked_owner" <"$checked"
+    rm -f "$checked"
+}
+
+# Is folder $1 of mode $2 and owner:group $3?
+folder_is() {
+    [ -d "$1" ] && [ "$(stat -c %a:%U:%G "$1")" = "$2:$3" ]
+}
+
+make_folder() {
+    mkdir -p "$1"
+    chown "$3" "$1"
+    chmod "$2" "$1"
+}
+
+# Does file $1 set key $2 once, by exactly the line $3?
+setting_is() {
+    [ -f "$1" ] && [ "$(grep -c "^[[:space:]]*$2[[:space:]]*=" "$1")" = 1 ] && grep -qxF -- "$3" "$1"
+}
+
+# Put standard input to file $1; a file that is there keeps its mode and owner.
+rewrite_file() {
+    mode_owner=$(stat -c '%a %U:%G' "$1" 2>/dev/null || echo '644 root:root')
+    put_file "$1" "${mode_owner% *}" "${mode_owner#* }"
+}
+
+# Take out every line of file $1 that sets key $2, and add the line $3 at its end.
+put_setting() {
+    kept=$(if [ -f "$1" ]; then grep -v "^[[:space:]]*$2[[:space:]]*=" "$1" || true; fi)
+    printf '%s\n%s\n' "$kept" "$3" | rewrite_file "$1"
+}
+
+# Add standard input to file $1, whose last line may lack its end ("awk 1" adds it).
+add_line() {
+    { awk 1 "$1" 2>/dev/null || true; cat; } | rewrite_file "$1"
+}
+
+# Does file $1 have the line $2?
+has_line() {
+    grep -qsxF -- "$2" "$1"
+}
+
+# --- packages ----------------------------------------------------------------------------------------------------
+
+have_packages() {
+    states=$(dpkg-query -W -f '${db:Status-Abbrev}\n' "$@" 2>/dev/null) || return 1
+    ! printf '%s\n' "$states" | grep -qv '^.i '
+}
+
+# apt-get, waiting for other users of apt and dpkg (a first boot has several), saying what went wrong and no more.
+apt_get() {
+    apt_waited=0
+    while :; do
+        apt_code=0
+        apt_said=$(
+            apt-get -qy --no-install-recommends -o "DPkg::Lock::Timeout=$lock_wait" -o Acquire::Retries=3 \
+                -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold -o Dpkg::Use-Pty=0 "$@" 2>&1
+        ) || apt_code=$?
+        [ "$apt_code" != 0 ] || return 0
+        case $apt_said in
+            *'Could not get lock'* | *'Unable to lock'* | *'Unable to acquire'*) ;;
+            *) break ;;
+        esac
+        [ "$apt_waited" -lt "$lock_wait" ] || break
+        sleep 3
+        apt_waited=$((apt_waited + 3))
+    done
+    printf '%s\n' "$apt_said" | grep -E '^ ?(E|Err|dpkg|N:|Depends|cp|tar)|rror|cannot|No space' | tail -n 8 ||
+        printf '%s\n' "$apt_said" | tail -n 8
+    case $apt_said in
+        *'No space left on device'* | *'enough free space'*)
+            df -Ph /var | awk 'NR > 1 { print "no space left on the disk: " $4 " free of " $2 " at " $6 }'
+            ;;
+    esac
+    return "$apt_code"
+}
+
+install_packages() {
+    [ -z "$(dpkg --audit 2>/dev/null)" ] || dpkg --force-confdef --force-confold --configure -a
+    if ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1; then
+        apt_get install "$@" >/dev/null && return 0
+    fi
+    # No lists yet, or they are out of date.
+    apt_get update || info 'apt-get update failed'
+    apt_get install "$@"
+}
+
+# --- accounts ----------------------------------------------------------------------------------------------------
+
+is_member() {
+    case " $(id -nG "$1" 2>/dev/null) " in
+        *" $2 "*) ;;
+        *) return 1 ;;
+    esac
+}
+
+# --- services ----------------------------------------------------------------------------------------------------
+
+has_systemd() {
+    [ -d /run/systemd/system ]
+}
+
+restart_due() {
+    case $would_restart in *" $1 "*) return 0 ;; esac
+    [ -e "$state_dir/restart/$1" ]
+}
+
+# Is unit $1 enabled, it or one of the others running, and no restart due?
+service_is() {
+    if ! has_systemd; then
+        info "no systemd here: $1 is not managed"
+        return 0
+    fi
+    systemctl --quiet is-enabled "$1" && systemctl --quiet is-active "$@" && ! restart_due "$1"
+}
+
+# Enable unit $1 and ("restart" or "reload" in $2) make it read its settings when a step asked for that.
+put_service() {
+    systemctl daemon-reload
+    systemctl --quiet enable "$1"
+    service_verb=start
+    if restart_due "$1" && systemctl --quiet is-active "$1"; then service_verb=$2; fi
+    if ! systemctl "$service_verb" "$1"; then
+        journalctl -q --no-pager -o cat -n 5 -u "$1" 2>/dev/null || true
+        stop "systemctl $service_verb $1 failed"
+    fi
+    rm -f "$state_dir/restart/$1"
+}
+
+# --- kernel ------------------------------------------------------------------------------------------------------
+
+sysctl_path() {
+    printf '/proc/sys/%s' "$(printf '%s' "$1" | tr . /)"
+}
+
+# Is the kernel's setting $1 exactly $2? One that cannot be changed here (a container) counts, and is told.
+sysctl_is() {
+    sysctl_file=$(sysctl_path "$1")
+    if [ -r "$sysctl_file" ] && [ "$(tr -s '[:space:]' ' ' <"$sysctl_file" | sed 's/ $//')" = "$2" ]; then return 0; fi
+    in_container && [ ! -w "$sysctl_file" ] && info "$1 cannot be set in this container"
+}
+
+# Is module $1 there? In a container the kernel is not ours, so that is only told.
+module_is() {
+    [ ! -d "/sys/module/$1" ] || return 0
+    ! grep -qs "/$1\\.ko" "/lib/modules/$(uname -r)/modules.builtin" || return 0
+    in_container && info "kernel module $1: a container cannot load it"
+}
+
+# --- sshd --------------------------------------------------------------------------------------------------------
+
+# Does sshd, as it would start now, take passwords ($1: yes or no) and root ($2)? (It prints the old word for one value.)
+sshd_is() {
+    sshd_says=$(sshd -T 2>/dev/null | sed 's/^permitrootlogin without-password$/permitrootlogin prohibit-password/')
+    printf '%s\n' "$sshd_says" | grep -qxF "passwordauthentication $1"
+    printf '%s\n' "$sshd_says" | grep -qxF "permitrootlogin $2"
+    ! restart_due sshd
+}
+
+put_sshd() {
+    if [ "$2" = no ] && [ -z "${SUDO_USER:-}" ]; then
+        stop 'PermitRootLogin no would lock us out: we log in as root'
+    fi
+    settings=$(printf 'PasswordAuthentication %s\nPermitRootLogin %s' "$1" "$2")
+    main=/etc/ssh/sshd_config
+    if grep -Eiqs '^ *Include +(/etc/ssh/)?sshd_config\.d/\*\.conf' "$main"; then
+        ours=/etc/ssh/sshd_config.d/05-opennebula-hybrid.conf
+        printf '%s\n' "$settings" | put_file "$ours" 600 root:root
+        undo="rm -f $ours"
+    else
+        cp -p "$main" "$main.hybrid-was"
+        { printf '%s\n' "$settings"; grep -Eiv '^ *(PasswordAuthentication|PermitRootLogin) ' "$main.hybrid-was"; } |
+            put_file "$main" 644 root:root
+        undo="mv -f $main.hybrid-was $main"
+    fi
+    if ! refused=$(sshd -t 2>&1); then
+        $undo
+        stop "sshd refuses the settings: $refused"
+    fi
+    rm -f "$main.hybrid-was"
+    reload_sshd
+    rm -f "$state_dir/restart/sshd"
+}
+
+# SIGHUP makes sshd read its settings; open connections stay (sshd(8)).
+reload_sshd() {
+    if has_systemd; then
+        for sshd_unit in ssh.service sshd.service; do
+            if systemctl --quiet is-active "$sshd_unit"; then
+                systemctl reload "$sshd_unit"
+                return
+            fi
+        done
+    fi
+    sshd_pid=$(sshd -T 2>/dev/null | sed -n 's/^pidfile //p')
+    [ ! -s "${sshd_pid:-/run/sshd.pid}" ] || kill -HUP "$(cat "${sshd_pid:-/run/sshd.pid}")"
+}

@@ -1,0 +1,80 @@
+"""Role ``bridged-networking``: a bridge for guests, there after a reboot too."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hybrid_drivers.errors import ConfigError
+from hybrid_drivers.hostconfig.parameters import Address, Interface
+from hybrid_drivers.hostconfig.primitives import command
+from hybrid_drivers.hostconfig.steps import Step, words
+
+if TYPE_CHECKING:
+    from hybrid_drivers.hostconfig.roles import Facts
+
+_DEFAULT_INTERFACE = Interface("eth1")
+# When nothing gives the bridge an address: OneProvision 5.12's own templates used this for guests behind NAT.
+_LAST_RESORT = "192.168.150.1/24"
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Names and defaults: OpenNebula ``share/oneprovision/ansible/roles/bridged-networking/defaults/main.yml``.
+
+    Where OneProvision failed (no eth1 and no address given), the bridge is for the host's own guests.
+    """
+
+    bridged_networking_bridge: Interface = Interface("br0")  # noqa: RUF009 - a NewType of str, as immutable as str
+    bridged_networking_bridge_manage: bool = True
+    bridged_networking_iface: Interface = _DEFAULT_INTERFACE
+    bridged_networking_iface_manage: bool = True
+    bridged_networking_static_ip: Address = Address("")  # noqa: RUF009 - as above
+    bridged_networking_static_netmask: Address = Address("255.255.255.0")  # noqa: RUF009 - as above
+    bridged_networking_static_gateway: Address = Address("")  # noqa: RUF009 - as above
+    bridged_networking_ip_iface: Interface = _DEFAULT_INTERFACE
+
+
+PARAMETERS = Parameters
+
+
+def steps(parameters: Parameters, facts: Facts) -> Sequence[Step]:
+    """Return the step.
+
+    Raises:
+        ConfigError: the netmask is none.
+    """
+    if not parameters.bridged_networking_bridge_manage:
+        return ()
+    bridge = parameters.bridged_networking_bridge
+    port = parameters.bridged_networking_iface if parameters.bridged_networking_iface_manage else ""
+    must = "must" if port not in ("", _DEFAULT_INTERFACE) else ""
+    arguments = words(
+        bridge,
+        port,
+        must,
+        _static_address(parameters),
+        parameters.bridged_networking_static_gateway,
+        parameters.bridged_networking_ip_iface,
+        _LAST_RESORT,
+    )
+    return (
+        command(
+            "bridged-networking",
+            f"make bridge {bridge}",
+            check=f"bridge_is {arguments}",
+            apply=f"put_bridge {arguments}",
+        ),
+    )
+
+
+def _static_address(parameters: Parameters) -> str:
+    if not parameters.bridged_networking_static_ip:
+        return ""
+    mask = parameters.bridged_networking_static_netmask
+    try:
+        return str(ipaddress.IPv4Interface(f"{parameters.bridged_networking_static_ip}/{mask}"))
+    except ValueError as exc:
+        raise ConfigError(f"configuration: bridged_networking_static_netmask is '{mask}', expected a netmask") from exc

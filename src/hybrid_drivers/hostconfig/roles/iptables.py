@@ -1,0 +1,122 @@
+"""Role ``iptables``: what may come in, and NAT for guests. The name is OneProvision's; nftables does it.
+
+All of it is one nftables table of our own, loaded at boot by a unit of our own: rules of others stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hybrid_drivers.hostconfig.parameters import Interface, Service, parse
+from hybrid_drivers.hostconfig.primitives import file, packages, sysctl
+from hybrid_drivers.hostconfig.roles import bridged_networking
+from hybrid_drivers.hostconfig.steps import Step, words
+
+if TYPE_CHECKING:
+    from hybrid_drivers.hostconfig.roles import Facts
+
+_ROLE = "iptables"
+_TABLE = "opennebula_hybrid"
+_FILE = "/etc/opennebula-hybrid/firewall.nft"
+_UNIT = "opennebula-hybrid-firewall.service"
+# Ordered as Debian's nftables.service; after it and with it, because its own file flushes all rules.
+_UNIT_TEXT = f"""\
+[Unit]
+Description=Firewall and NAT of OpenNebula Hybrid Drivers
+DefaultDependencies=no
+Wants=network-pre.target
+Before=network-pre.target shutdown.target
+After=nftables.service
+PartOf=nftables.service
+Conflicts=shutdown.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/sbin/nft -f {_FILE}
+ExecReload=/usr/sbin/nft -f {_FILE}
+ExecStop=/usr/sbin/nft delete table inet {_TABLE}
+
+[Install]
+WantedBy=sysinit.target
+"""
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Names and defaults: OpenNebula ``share/oneprovision/ansible/roles/iptables/defaults/main.yml``.
+
+    ``iptables_masquerade_enabled`` may also be ``auto``, and is when not given: NAT for a bridge that leads nowhere
+    else. An empty ``iptables_masquerade_interface`` means every way out.
+    """
+
+    iptables_ip_forward_enabled: bool = True
+    iptables_manage_persistent: bool = True
+    iptables_base_rules_enabled: bool = True
+    iptables_base_rules_interface: Interface = Interface("")  # noqa: RUF009 - a NewType of str, as immutable as str
+    iptables_base_rules_strict: bool = True
+    iptables_base_rules_services: tuple[Service, ...] = (Service("tcp", 22),)
+    iptables_masquerade_enabled: bool | None = None
+    iptables_masquerade_interface: Interface = Interface("")  # noqa: RUF009 - as above
+
+
+PARAMETERS = Parameters
+
+
+def steps(parameters: Parameters, facts: Facts) -> Sequence[Step]:
+    """Return the steps."""
+    bridge = parse(bridged_networking.PARAMETERS, facts.given).bridged_networking_bridge
+    persistent = parameters.iptables_manage_persistent
+    nat = {True: "yes", False: "no", None: "auto"}[parameters.iptables_masquerade_enabled]
+    arguments = words("yes" if persistent else "no", nat, bridge, parameters.iptables_masquerade_interface)
+    found = [packages(_ROLE, ("nftables",))]
+    if parameters.iptables_ip_forward_enabled:
+        found.append(sysctl(_ROLE, "net.ipv4.ip_forward", "1"))
+    if persistent:
+        found.append(file(_ROLE, f"/etc/systemd/system/{_UNIT}", _UNIT_TEXT))
+    rules = Step(
+        role=_ROLE,
+        name="set firewall and NAT",
+        check=f"firewall_is {arguments}",
+        apply=f"put_firewall {arguments}",
+        stdin=_rules(parameters),
+    )
+    return (*found, rules)
+
+
+def _rules(parameters: Parameters) -> str:
+    """Write the table; ``@SSH_PORTS@`` and ``@NAT@`` are filled in on the host (``network.sh``)."""
+    lines = _input(parameters) if parameters.iptables_base_rules_enabled else []
+    text = "\n".join(f"        {line}" for line in lines)
+    return f"""\
+#!/usr/sbin/nft -f
+table inet {_TABLE}
+delete table inet {_TABLE}
+table inet {_TABLE} {{
+    chain input {{
+        type filter hook input priority 10; policy accept;
+{text}
+    }}
+    chain postrouting {{
+        type nat hook postrouting priority 100; policy accept;
+        @NAT@
+    }}
+}}
+"""
+
+
+def _input(parameters: Parameters) -> list[str]:
+    where = f'iifname "{i}" ' if (i := parameters.iptables_base_rules_interface) else ""
+    lines = [
+        "ct state established,related accept",
+        'iifname "lo" accept',
+        "meta l4proto { icmp, ipv6-icmp } accept",
+        "tcp dport { @SSH_PORTS@ } accept",
+        "ip6 daddr fe80::/64 udp dport 546 accept",
+    ]
+    lines += [f"{where}{one.protocol} dport {one.port} accept" for one in parameters.iptables_base_rules_services]
+    if parameters.iptables_base_rules_strict:
+        lines.append(f"{where}reject with icmpx type admin-prohibited")
+    return lines

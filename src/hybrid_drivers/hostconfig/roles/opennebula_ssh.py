@@ -1,0 +1,82 @@
+"""Role ``opennebula-ssh``: who logs in how; oneadmin's keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hybrid_drivers.errors import ConfigError
+from hybrid_drivers.hostconfig.accounts import HOME, ONEADMIN
+from hybrid_drivers.hostconfig.primitives import authorized_key, command, directory, file
+from hybrid_drivers.hostconfig.publickey import PublicKey
+from hybrid_drivers.hostconfig.steps import Step
+
+if TYPE_CHECKING:
+    from hybrid_drivers.hostconfig.roles import Facts
+
+_ROLE = "opennebula-ssh"
+_ROOT_LOGIN = ("yes", "no", "without-password", "prohibit-password", "forced-commands-only")
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Names and defaults: OpenNebula 5.12 ``share/oneprovision/ansible/roles/opennebula-ssh/defaults/main.yml``."""
+
+    opennebula_ssh_manage_sshd: bool = True
+    opennebula_ssh_sshd_passwordauthentication: bool = False
+    opennebula_ssh_sshd_permitrootlogin: str = "without-password"
+    opennebula_ssh_deploy_local: bool = True
+    opennebula_ssh_deploy_private_key: bool = False
+
+
+PARAMETERS = Parameters
+
+
+def steps(parameters: Parameters, facts: Facts) -> Sequence[Step]:
+    """Return the steps.
+
+    Raises:
+        ConfigError: a value sshd does not know, or a private key is to be deployed and there is none.
+    """
+    found: list[Step] = []
+    if parameters.opennebula_ssh_manage_sshd:
+        found.append(_sshd(parameters))
+    if parameters.opennebula_ssh_deploy_local:
+        found.append(directory(_ROLE, f"{HOME}/.ssh", mode="700", owner=f"{ONEADMIN}:{ONEADMIN}"))
+        found += [authorized_key(_ROLE, ONEADMIN, HOME, PublicKey(key.strip())) for key in facts.oneadmin_keys]
+    if parameters.opennebula_ssh_deploy_private_key:
+        found.append(_private_key(facts))
+    return found
+
+
+def _sshd(parameters: Parameters) -> Step:
+    """Settings that come before all others: sshd takes the first value it meets (sshd_config(5)).
+
+    They take effect only when sshd accepts them and we could still log in.
+    """
+    root_login = parameters.opennebula_ssh_sshd_permitrootlogin.lower()
+    if root_login not in _ROOT_LOGIN:
+        raise ConfigError(
+            f"configuration: opennebula_ssh_sshd_permitrootlogin is '{root_login}', expected one of yes, "
+            "no, without-password, prohibit-password, forced-commands-only"
+        )
+    passwords = "yes" if parameters.opennebula_ssh_sshd_passwordauthentication else "no"
+    wanted = root_login.replace("without-password", "prohibit-password")
+    return command(
+        _ROLE,
+        "set how people log in",
+        check=f"sshd_is {passwords} {wanted}",
+        apply=f"put_sshd {passwords} {wanted}",
+        triggers=("sshd",),
+    )
+
+
+def _private_key(facts: Facts) -> Step:
+    if facts.oneadmin_private_key is None:
+        raise ConfigError(
+            "configuration: opennebula_ssh_deploy_private_key is yes, but oneadmin has no private key here"
+        )
+    path = f"{HOME}/.ssh/id_{PublicKey(facts.oneadmin_keys[0].strip()).kind if facts.oneadmin_keys else 'rsa'}"
+    text = facts.oneadmin_private_key.reveal()
+    return file(_ROLE, path, text, mode="600", owner=f"{ONEADMIN}:{ONEADMIN}", name="put the key of oneadmin")

@@ -1,0 +1,1 @@
+"""Bare-metal providers behind one interface."""

@@ -1,0 +1,136 @@
+"""The interface every provider has, and the small capability protocols some have besides.
+
+A provider object belongs to one provider entry (one account and endpoint). It is thread-safe, keeps no state of
+its own beyond connections and rate limits, and translates everything the wire says into ``model`` and ``errors``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, Union, runtime_checkable
+
+from hybrid_drivers.model import CreateRequest, Machine, Placement
+from hybrid_drivers.secret import Secret
+
+Setting = Union[str, int, float, bool, Secret, Sequence[object], Mapping[str, object]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How long things may take at this provider; seconds. Slow is not stuck: each is several times its p99.
+
+    ``settle``: how long a machine just made may be missing from lists; nothing is concluded from absence before.
+    ``deploy``: from the create call until the provider calls it running.
+    ``boot``: from running until SSH answers.
+    ``delete``: from the delete call until it is gone from the lists.
+    ``poll``: between two looks at the machines of an account while one of them changes.
+    """
+
+    settle: float = 60.0
+    deploy: float = 3600.0
+    boot: float = 1200.0
+    delete: float = 1800.0
+    poll: float = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProviderEntry:
+    """One configured account: a file of ``providers.d``, a document of type 702, or inline 5.12 attributes.
+
+    ``settings`` are the driver's own keys, lower case, already checked against its ``Field`` table; secrets are
+    ``Secret``. ``defaults`` are PROVISION attributes (upper case) below those of cluster and host.
+    """
+
+    name: str
+    driver: str
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    limits: Mapping[str, float] = field(default_factory=dict)  # overrides of the driver's own Limits
+    source: str = ""  # "file /etc/one/...", "document 12", "host 7": for messages
+
+    def text(self, key: str, default: str = "") -> str:
+        """Return a plain setting as text."""
+        value = self.settings.get(key, default)
+        return value.reveal() if isinstance(value, Secret) else str(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """One key a driver understands, in its entry (lower case) or among PROVISION attributes (upper case)."""
+
+    name: str
+    required: bool = False
+    secret: bool = False
+    kind: str = "text"  # text | number | boolean | list | mapping
+    help: str = ""
+
+
+@runtime_checkable
+class Provider(Protocol):
+    """What every provider can do. All methods may raise any ``ProviderError``."""
+
+    entry: ProviderEntry
+    limits: Limits
+    idempotent_create: bool  # True: repeating create with the same token gives the same machine
+    takes_user_data: bool  # True: a new machine gets the user-data, and with it the host key to expect
+
+    def placements(self, attributes: Mapping[str, str]) -> tuple[Placement, ...]:
+        """Check the merged PROVISION attributes and list the candidates in the order to try them.
+
+        No network. ``attributes`` has upper-case keys; PLAN and METRO (or the driver's own words) may be comma
+        lists: all places of the first plan come before the second plan.
+
+        Raises:
+            ConfigError: an attribute is missing, unknown to the driver or malformed; the text names it.
+        """
+
+    def create(self, request: CreateRequest) -> Machine:
+        """Ask for one machine, once; never retried by the transport.
+
+        Raises:
+            OutcomeUnknown: the request may have been carried out; look it up by tag before asking again.
+            CapacityExhausted, QuotaExceeded, TokenSpent, PermanentError, TransientError: nothing was made.
+        """
+
+    def get(self, machine_id: str) -> Machine:
+        """Return one machine.
+
+        Raises:
+            MachineGone: the provider says there is no such machine (any more).
+        """
+
+    def list(self, owner: str) -> Sequence[Machine]:
+        """Return every machine tagged with ``owner`` that may still cost money (all pages)."""
+
+    def delete(self, machine_id: str) -> None:
+        """Ask for the machine to be given back. Already gone is success; gone for sure is what lists say later.
+
+        Raises:
+            WrongState: not now (still provisioning, locked); try again later.
+        """
+
+
+@runtime_checkable
+class Power(Protocol):
+    """Capability: switch a machine."""
+
+    def power_on(self, machine_id: str) -> None:
+        """Start a stopped machine."""
+
+    def power_off(self, machine_id: str) -> None:
+        """Stop the machine, keeping it (and its price)."""
+
+    def reboot(self, machine_id: str) -> None:
+        """Restart the machine from inside."""
+
+    def reset(self, machine_id: str) -> None:
+        """Restart the machine hard."""
+
+
+@runtime_checkable
+class ConsoleHostKeys(Protocol):
+    """Capability: the provider publishes the SSH host keys a machine printed on its console."""
+
+    def host_keys(self, machine_id: str) -> Sequence[str]:
+        """Return lines like ``ssh-ed25519 AAAA...``; empty while not yet known."""

@@ -1,0 +1,1 @@
+"""Amazon EC2 and what speaks its API."""

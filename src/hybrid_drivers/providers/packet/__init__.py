@@ -1,0 +1,1 @@
+"""The Packet (Equinix Metal) API and its like."""

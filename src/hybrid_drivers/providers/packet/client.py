@@ -1,0 +1,119 @@
+"""The calls of the packet API that we use, one method each, and nothing but the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from hybrid_drivers.errors import OutcomeUnknown, TransientError
+from hybrid_drivers.model import Machine
+from hybrid_drivers.providers.http import Call, HttpApi
+from hybrid_drivers.providers.packet import states
+from hybrid_drivers.providers.tagging import OWNER
+
+PAGE = 1000  # the most the API gives at once
+_MOST_PAGES = 1000  # a guard against an API that always names a next page
+
+
+class PacketClient:
+    """One project of one account."""
+
+    def __init__(self, api: HttpApi, project: str) -> None:
+        self._api, self._project = api, project
+        self._devices = f"/projects/{quote(project, safe='')}/devices"
+
+    def create_device(self, body: Mapping[str, object], user_data: str) -> Machine:
+        """POST a device; ``user_data``, part of ``body``, is named to keep it out of errors.
+
+        Raises:
+            OutcomeUnknown: no usable answer, so the device may exist.
+        """
+        what = f"creating {body.get('hostname') or 'a device'}"
+        call = Call(
+            method="POST",
+            path=self._devices,
+            what=what,
+            rules=states.CREATE_RULES,
+            body=body,
+            lost=OutcomeUnknown,
+            hide=(user_data,),
+        )
+        try:
+            return states.machine(self._api.run(call))
+        except ValueError as exc:
+            raise OutcomeUnknown(f"packet: {what}: the answer is {exc}; the device must be looked up") from exc
+
+    def device(self, device_id: str) -> Machine:
+        """GET a device."""
+        call = Call(
+            method="GET",
+            path=_device(device_id),
+            what=f"looking at device {device_id}",
+            rules=states.MACHINE_RULES,
+        )
+        return _read(self._api.run(call))
+
+    def devices(self, owner: str) -> list[Machine]:
+        """GET all devices of the project with the owner's tag, over all pages, each once.
+
+        A page can shift while another is read, so one device may be missed: absence counts only when seen twice.
+        """
+        found: dict[str, Machine] = {}
+        for page in range(1, _MOST_PAGES + 1):
+            document = self._page({"tag": f"{OWNER}={owner}", "per_page": str(PAGE), "page": str(page)})
+            machines = [_read(one) for one in _rows(document)]
+            found.update((one.id, one) for one in machines)
+            if not machines or not _has_next(document, page):
+                return list(found.values())
+        raise TransientError(f"packet: listing the devices of project {self._project}: more than {_MOST_PAGES} pages")
+
+    def check_access(self) -> None:
+        """Ask for the smallest page of the project's devices: an error says that the token or the project is wrong."""
+        self._page({"per_page": "1"})
+
+    def delete_device(self, device_id: str) -> None:
+        """DELETE a device."""
+        what = f"deleting device {device_id}"
+        self._api.run(Call(method="DELETE", path=_device(device_id), what=what, rules=states.MACHINE_RULES))
+
+    def act(self, device_id: str, action: str) -> None:
+        """POST an action: power_on, power_off or reboot."""
+        call = Call(
+            method="POST",
+            path=f"{_device(device_id)}/actions",
+            what=f"{action} of device {device_id}",
+            rules=states.MACHINE_RULES,
+            body={"type": action},
+            lost=OutcomeUnknown,
+        )
+        self._api.run(call)
+
+    def _page(self, query: Mapping[str, str]) -> object:
+        what = f"listing the devices of project {self._project}"
+        return self._api.run(Call(method="GET", path=self._devices, what=what, rules=states.LIST_RULES, query=query))
+
+
+def _device(device_id: str) -> str:
+    return f"/devices/{quote(device_id, safe='')}"
+
+
+def _read(document: object) -> Machine:
+    try:
+        return states.machine(document)
+    except ValueError as exc:
+        raise TransientError(f"packet: the API answered with {exc}; it will be asked again") from exc
+
+
+def _rows(document: object) -> list[object]:
+    rows = document.get("devices") if isinstance(document, dict) else None
+    if not isinstance(rows, list):
+        raise TransientError("packet: the API answered a list without 'devices'; it will be asked again")
+    return rows
+
+
+def _has_next(document: object, page: int) -> bool:
+    meta = document.get("meta") if isinstance(document, dict) else None
+    if not isinstance(meta, dict):
+        return False
+    last = meta.get("last_page")
+    return page < last if isinstance(last, int) else bool(meta.get("next"))

@@ -1,0 +1,80 @@
+"""What the stand-in remembers: the pools. Two stand-ins given the same store are two servers of one cloud."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from dataclasses import dataclass, field
+
+from hybrid_drivers.sandbox.frontend.attributes import Attributes
+from hybrid_drivers.sandbox.frontend.cipher import Cipher
+from hybrid_drivers.sandbox.frontend.objects import ClusterObject, DocumentObject, HostObject, ZoneObject
+
+FORBIDDEN_IN_NAMES = "&|:\\\";/'#{}$<>"
+LONGEST_NAME = 128
+
+
+@dataclass
+class Store:
+    """All objects, and the one lock that guards them and everything that follows from their changes."""
+
+    hosts: dict[int, HostObject] = field(default_factory=dict)
+    clusters: dict[int, ClusterObject] = field(default_factory=dict)
+    documents: dict[int, DocumentObject] = field(default_factory=dict)
+    zone: ZoneObject = field(default_factory=ZoneObject)
+    vms: list[tuple[int, str]] = field(default_factory=list)  # state and <VM> document, put there by tests
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    cipher: Cipher = field(default_factory=Cipher)
+
+    def __post_init__(self) -> None:
+        self._host_ids = itertools.count()
+        self._cluster_ids = itertools.count(100)  # 0 is the default one, the first made by a person 100
+        self._document_ids = itertools.count()
+        self.zone.template.add([("ENDPOINT", "http://localhost:2633/RPC2"), ("ENDPOINT_GRPC", "localhost:2634")])
+        self.clusters.setdefault(0, ClusterObject(id=0, name="default", datastores={0, 1, 2}))
+
+    def add_host(self, name: str, im_mad: str, vm_mad: str, cluster_id: int) -> HostObject:
+        """Make a host; the caller has checked names and drivers."""
+        host = HostObject(id=next(self._host_ids), name=name, im_mad=im_mad, vm_mad=vm_mad, cluster_id=cluster_id)
+        self.hosts[host.id] = host
+        self.clusters[cluster_id].hosts.add(host.id)
+        return host
+
+    def remove_host(self, host_id: int) -> HostObject:
+        """Forget a host everywhere and return it."""
+        host = self.hosts.pop(host_id)
+        self.clusters[host.cluster_id].hosts.discard(host_id)
+        return host
+
+    def move_host(self, host: HostObject, cluster_id: int) -> None:
+        """Put a host into another cluster."""
+        self.clusters[host.cluster_id].hosts.discard(host.id)
+        host.cluster_id = cluster_id
+        self.clusters[cluster_id].hosts.add(host.id)
+
+    def add_cluster(self, name: str) -> ClusterObject:
+        """Make an empty cluster."""
+        cluster = ClusterObject(id=next(self._cluster_ids), name=name)
+        self.clusters[cluster.id] = cluster
+        return cluster
+
+    def add_document(self, name: str, kind: int, template: Attributes) -> DocumentObject:
+        """Make a document."""
+        document = DocumentObject(id=next(self._document_ids), name=name, type=kind, template=template)
+        self.documents[document.id] = document
+        return document
+
+    def host_xml(self, host: HostObject, *, monitoring: bool = True) -> str:
+        """Return a host's document with its cluster's name."""
+        return host.xml(self.clusters[host.cluster_id].name, monitoring=monitoring)
+
+
+def name_fault(name: str) -> str:
+    """Say what is wrong with an object's name in oned's words; empty when nothing is (``PoolObjectSQL.cc``)."""
+    if not name:
+        return "Invalid NAME, it cannot be empty"
+    if bad := next((char for char in name if char in FORBIDDEN_IN_NAMES), ""):
+        return f"Invalid NAME, char '{bad}' is not allowed"
+    if len(name.encode()) > LONGEST_NAME:
+        return "Invalid NAME, max length is 128 chars"
+    return ""

@@ -1,0 +1,32 @@
+"""``python -m hybrid_drivers.sandbox.machines clean|image``.
+
+``clean`` removes what killed yards of real machines left behind; ``image`` makes their image beforehand.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from hybrid_drivers.errors import HybridError
+from hybrid_drivers.sandbox.machines import leftovers, rootfs
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; the exit code is 0, or 2 for a wrong call, or 1 when something could not be removed."""
+    if argv not in (["clean"], ["image"]):
+        print("usage: python -m hybrid_drivers.sandbox.machines clean|image", file=sys.stderr)
+        return 2
+    try:
+        if argv == ["image"]:
+            print(rootfs.ensure_image())
+            return 0
+        gone = leftovers.clean()
+    except (HybridError, OSError) as exc:
+        print(exc, file=sys.stderr)
+        return 1
+    print(f"removed {len(gone)} dead yards{': ' if gone else ''}{', '.join(gone)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

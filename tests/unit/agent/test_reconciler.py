@@ -1,0 +1,222 @@
+"""The reconciler with its executor, on fakes and a virtual clock: stories that the model test tells too rarely."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.agent_fakes import LIMITS, READY
+from tests.support.agent_world import World
+
+from hybrid_drivers.agent.monitor_file import MonitorFile
+from hybrid_drivers.errors import ActionRefused, HostUnreachable, StepFailed
+from hybrid_drivers.model import HostState, RaftState, Template
+from hybrid_drivers.oned.xml import MonitorConfiguration
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path, idempotent=False)
+    yield made
+    made.close()
+
+
+def create(world: World) -> int:
+    host_id = world.store.add()
+    world.agent(world.leader).start_monitor(host_id)
+    return host_id
+
+
+def ready(world: World) -> int:
+    host_id = create(world)
+    world.pass_time(60)
+    assert world.store.phase(host_id) == READY
+    return host_id
+
+
+def error(world: World, host_id: int) -> str:
+    return world.store.hosts[host_id].template.text("PROVISION_ERROR")
+
+
+# --- taking over ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lag", [0.0, LIMITS.settle - 5])
+def test_a_new_leader_finds_what_the_old_one_made_without_telling(world: World, lag: float) -> None:
+    world.agent(1)  # it has been there for long
+    world.pass_time(2 * LIMITS.settle)
+    world.provider.list_lag, world.provider.deadly_replies = lag, 1
+    host_id = create(world)
+    world.pass_time(6)
+    assert (len(world.provider.units), world.agents[0]) == (1, None)
+    world.lead(1)
+    world.call_all()
+    world.pass_time(120)
+    assert (world.store.phase(host_id), len(world.provider.units)) == (READY, 1)
+
+
+def test_a_new_leader_does_not_use_the_host_key_of_the_old_one(world: World) -> None:
+    host_id = create(world)
+    world.pass_time(1)
+    assert world.store.intents[host_id]["AGENT"] == "agent0"
+    world.agents[0] = None
+    world.pass_time(2)
+    world.lead(1)
+    world.call_all()
+    world.pass_time(120)
+    assert (world.store.phase(host_id), len(world.provider.units)) == (READY, 1)
+    assert (world.store.intents[host_id]["AGENT"], world.store.intents[host_id]["ATTEMPT"]) == ("agent1", "2")
+
+
+def test_who_was_not_called_leaves_another_ones_host_alone(world: World) -> None:
+    world.raft = [RaftState.SOLO, RaftState.SOLO]
+    host_id = create(world)
+    world.pass_time(1)
+    world.agent(1)
+    world.pass_time(60)
+    assert (world.store.intents[host_id]["AGENT"], len(world.provider.units)) == ("agent0", 1)
+
+
+# --- telling ----------------------------------------------------------------------------------------------------------
+
+
+def test_monitoring_that_cannot_start_is_told_until_it_can(world: World) -> None:
+    host_id = ready(world)
+    world.nodes.trouble = [HostUnreachable("192.0.2.1: no SSH")]
+    world.call_all()
+    world.pass_time(5)
+    assert world.store.hosts[host_id].state is HostState.ERROR
+    assert error(world, host_id) == "monitoring cannot be started: 192.0.2.1: no SSH"
+    world.call_all()
+    world.pass_time(5)
+    assert (world.store.hosts[host_id].state, error(world, host_id)) == (HostState.MONITORED, "")
+
+
+def test_probes_that_do_not_start_at_first_are_told_and_tried_again(world: World) -> None:
+    host_id = create(world)
+    world.pass_time(15)
+    agent = world.agent(0)
+    while world.store.phase(host_id) != READY:
+        if not agent.work():
+            world.clock.sleep(1)
+    world.nodes.trouble = [HostUnreachable("192.0.2.1: no SSH")]
+    world.attend(0)
+    assert error(world, host_id) == "monitoring cannot be started: 192.0.2.1: no SSH"
+    world.pass_time(10)
+    assert (error(world, host_id), world.store.phase(host_id)) == ("", READY)
+
+
+def test_what_went_wrong_on_the_way_is_not_told_of_a_ready_host(world: World) -> None:
+    world.nodes.trouble = [StepFailed("node", "role", "step", 1, "no space")]
+    host_id = create(world)
+    world.pass_time(50)
+    assert "no space" in error(world, host_id)
+    world.pass_time(60)
+    assert (world.store.phase(host_id), error(world, host_id)) == (READY, "")
+
+
+def test_a_name_that_is_taken_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    host_id = create(world)
+
+    def taken(host: int, name: str) -> None:
+        raise ActionRefused(f"host {host}: cannot be renamed to {name} because it collides with host 9")
+
+    monkeypatch.setattr(world.agent(0).oned, "rename_host", taken)
+    world.pass_time(60)
+    assert world.store.hosts[host_id].state is HostState.ERROR
+    assert "cannot be renamed to its address 192.0.2.1" in error(world, host_id)
+    assert "collides with host 9" in error(world, host_id)
+
+
+# --- waiting ----------------------------------------------------------------------------------------------------------
+
+
+def test_sweeps_do_not_hurry_those_who_wait(world: World) -> None:
+    world.provider.sold_out = {"small", "large"}
+    host_id = create(world)
+    world.pass_time(8 * 3600)
+    attempts = int(world.store.intents[host_id]["ATTEMPT"])
+    assert attempts <= 2 * (8 * 3600 / 900 + 6)  # two plans a round, a round in 15 minutes, some at the beginning
+    assert "is sold out; next try in 900 s" in error(world, host_id)
+    world.provider.sold_out = set()
+    world.pass_time(1000)
+    assert world.store.phase(host_id) == READY
+
+
+def test_sold_out_for_years_does_not_overflow(world: World) -> None:
+    host_id = create(world)
+    world.provider.sold_out = {"small", "large"}
+    world.pass_time(10)
+    intent = {**world.store.intents[host_id], "ATTEMPT": "5000"}
+    world.store.merge(host_id, Template([("PROVISION_INTENT", intent)]))
+    world.pass_time(2000)
+    assert "is sold out; next try in 900 s" in error(world, host_id)
+
+
+def test_a_failure_in_init_is_only_forgiven_after_the_host_was_in_error(world: World) -> None:
+    agent = world.agent(0)
+    host_id = world.store.add()
+    agent.monitord.send = lambda *_, **__: None  # type: ignore[method-assign]  # messages get lost: it stays INIT
+    world.provider.doomed = 99
+    agent.start_monitor(host_id)
+    world.pass_time(400)
+    made = len(world.provider.units)
+    assert world.store.hosts[host_id].state is HostState.INIT
+    assert made == 3  # tries
+    del agent.monitord.send
+    world.store.put(host_id, HostState.ERROR)
+    world.pass_time(10)
+    world.provider.doomed = 0
+    world.store.put(host_id, HostState.INIT)
+    world.pass_time(200)
+    assert (world.store.phase(host_id), len(world.provider.units)) == (READY, made + 1)
+
+
+# --- many at once -----------------------------------------------------------------------------------------------------
+
+
+class SlowFile(MonitorFile):
+    """Takes its time to use what is new, so that all calls come to it while it is new."""
+
+    def _use(self, configuration: MonitorConfiguration) -> None:
+        time.sleep(0.02)
+        super()._use(configuration)
+
+
+def test_many_calls_at_once_may_bring_the_first_configuration(world: World) -> None:
+    parts = world.agent(0).parts
+    parts.location.state.mkdir(parents=True)
+    parts.configuration = b""
+    file, failed = SlowFile(parts), list[OSError]()
+
+    def learn(number: int) -> None:
+        try:
+            file.learn(configuration(number))
+        except OSError as exc:
+            failed.append(exc)
+
+    threads = [threading.Thread(target=learn, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert (parts.location.state / "monitord.xml").read_bytes().startswith(b"<MONITOR_CONFIGURATION>")
+    assert [path.name for path in parts.location.state.iterdir()] == ["monitord.xml"]
+
+
+def configuration(host_id: int) -> MonitorConfiguration:
+    xml = b"<MONITOR_CONFIGURATION><NETWORK/><HOST_ID>%d</HOST_ID></MONITOR_CONFIGURATION>" % host_id
+    return MonitorConfiguration(
+        host_id=host_id,
+        address="127.0.0.1",
+        port=4124,
+        public_key="",
+        beacon_period=30,
+        interval=180,
+        raw=b"",
+        xml=xml,
+    )

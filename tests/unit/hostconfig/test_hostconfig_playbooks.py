@@ -1,0 +1,146 @@
+"""Playbooks, roles and their parameters: what is accepted, what it becomes, what is refused and how."""
+
+from __future__ import annotations
+
+import pytest
+
+from hybrid_drivers.errors import ConfigError
+from hybrid_drivers.hostconfig.playbooks import PLAYBOOKS, plan
+from hybrid_drivers.hostconfig.publickey import PublicKey
+from hybrid_drivers.hostconfig.roles import Facts
+from hybrid_drivers.hostconfig.script import Script, compile_script
+from hybrid_drivers.secret import Secret
+
+BLOB = "A" * 68
+KEY = f"ssh-ed25519 {BLOB} oneadmin@front-end"
+
+
+def compiled(given: dict[str, str], *playbooks: str) -> Script:
+    return compile_script(playbooks or ("default",), given, oneadmin_keys=[KEY])
+
+
+def names(given: dict[str, str]) -> list[str]:
+    return [step.name for step in compiled(given).steps]
+
+
+def test_default_has_its_roles_in_oneprovisions_order() -> None:
+    roles = list(dict.fromkeys(step.role for step in compiled({}).steps))
+    assert roles == ["ddc", "opennebula-node-kvm", "opennebula-ssh", "tuntap", "bridged-networking", "iptables"]
+
+
+def test_several_playbooks_run_in_order_and_a_role_once() -> None:
+    steps = plan(["dummy", "default", "dummy"], Facts())
+    assert steps[0].role == "dummy"
+    assert len(steps) == 1 + len(plan(["default"], Facts()))
+
+
+@pytest.mark.parametrize(
+    ("playbooks", "given", "text"),
+    [
+        (["defualt"], {}, "no playbook 'defualt'; known are " + ", ".join(PLAYBOOKS)),
+        (["/etc/one/site.yml"], {}, "Ansible playbooks are not available yet"),
+        (["site.yaml"], {}, "Ansible playbooks are not available yet"),
+        (["default"], {"bridged_networking_brige": "br1"}, "did you mean 'bridged_networking_bridge'"),
+        (["default"], {"nonsense": "1"}, "no parameter 'nonsense'"),
+        (["default"], {"bridged_networking_bridge": "br 1"}, "bridged_networking_bridge is 'br 1', expected the name"),
+        (["default"], {"bridged_networking_bridge": "$(reboot)"}, "expected the name of a network interface"),
+        (["default"], {"bridged_networking_bridge": "a" * 16}, "expected the name of a network interface"),
+        (["default"], {"bridged_networking_static_ip": "10.0.0"}, "expected an IPv4 address"),
+        (
+            ["default"],
+            {"bridged_networking_static_ip": "198.51.100.1", "bridged_networking_static_netmask": "255.0.255.0"},
+            "bridged_networking_static_netmask is '255.0.255.0', expected a netmask",
+        ),
+        (["default"], {"opennebula_node_kvm_param_nested": "maybe"}, "expected yes or no"),
+        (["default"], {"iptables_base_rules_services": "tcp/0"}, "expected a list like tcp/22"),
+        (["default"], {"iptables_base_rules_services": "[{protocol: icmp}]"}, "expected a list like tcp/22"),
+        (["default"], {"opennebula_ssh_sshd_permitrootlogin": "maybe"}, "expected one of yes, no"),
+        (["default"], {"opennebula_ssh_deploy_private_key": "yes"}, "oneadmin has no private key here"),
+        (["default"], {"tuntap_mode": "tup"}, "tuntap_mode is 'tup'"),
+        (["default"], {"sysctl_settings": "a b"}, "expected key=value"),
+    ],
+)
+def test_wrong_input_is_named(playbooks: list[str], given: dict[str, str], text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compile_script(playbooks, given)
+    assert text in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["", "junk", "ssh-rsa", f"{KEY}\n{KEY}", "ssh-ed25519 $(id)$(id)$(id)$(id)$(id)$(id)"])
+def test_a_public_key_is_one_line(key: str) -> None:
+    with pytest.raises(ConfigError, match="is not an SSH public key"):
+        compile_script(["default"], {}, oneadmin_keys=[key])
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        (f"ssh-rsa {BLOB}", "rsa"),
+        (f"ssh-ed25519 {BLOB} x y", "ed25519"),
+        (f"ecdsa-sha2-nistp256 {BLOB}", "ecdsa"),
+        (f'from="198.51.100.1",no-pty ssh-rsa {BLOB}== c', "rsa"),
+    ],
+)
+def test_public_keys(line: str, kind: str) -> None:
+    assert PublicKey(line).kind == kind
+    assert PublicKey(line).blob.split()[1].startswith(BLOB)
+
+
+def test_the_private_key_goes_to_the_host_only_when_asked_for() -> None:
+    secret = Secret("-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n")
+    without = compile_script(["default"], {}, oneadmin_keys=[KEY], oneadmin_private_key=secret)
+    assert "PRIVATE KEY" not in without.text
+    asked = {"opennebula_ssh_deploy_private_key": "yes"}
+    with_it = compile_script(["default"], asked, oneadmin_keys=[KEY], oneadmin_private_key=secret)
+    assert secret.reveal() in with_it.text
+    assert "/var/lib/one/.ssh/id_ed25519" in with_it.text
+
+
+@pytest.mark.parametrize(
+    ("given", "inside"),
+    [
+        ({}, "bridge_is 'br0' 'eth1' '' '' '' 'eth1' '192.168.150.1/24'"),
+        ({"bridged_networking_iface": "tap0"}, "bridge_is 'br0' 'tap0' 'must' "),
+        ({"bridged_networking_iface_manage": "no"}, "bridge_is 'br0' '' '' "),
+        ({"bridged_networking_bridge": "br7"}, "firewall_is 'yes' 'auto' 'br7' ''"),
+        (
+            {"bridged_networking_static_ip": "198.51.100.9", "bridged_networking_static_netmask": "255.255.255.128"},
+            "'198.51.100.9/25'",
+        ),
+        ({"iptables_masquerade_enabled": "yes", "iptables_masquerade_interface": "eth0"}, "'yes' 'yes' 'br0' 'eth0'"),
+        ({"iptables_masquerade_enabled": "no", "iptables_manage_persistent": "no"}, "firewall_is 'no' 'no' 'br0'"),
+        ({"iptables_base_rules_services": "[{protocol: udp, port: 4789}, {port: 80}]"}, "tcp dport 80 accept"),
+        (
+            {"iptables_base_rules_services": "udp/4789 tcp/80", "iptables_base_rules_interface": "x0"},
+            'iifname "x0" udp dport 4789',
+        ),
+        ({"opennebula_node_kvm_param_nested": "True"}, "options kvm_intel nested=1"),
+        ({"opennebula_ssh_sshd_passwordauthentication": "yes"}, "sshd_is yes prohibit-password"),
+        ({"sysctl_settings": "vm.swappiness=10"}, "sysctl_is 'vm.swappiness' '10'"),
+        ({"opennebula_node_kvm_packages": "a, b"}, "have_packages 'a' 'b'"),
+    ],
+)
+def test_parameters_reach_the_script(given: dict[str, str], inside: str) -> None:
+    assert inside in compiled(given).text
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({"bridged_networking_bridge_manage": "no"}, "make bridge br0"),
+        ({"iptables_ip_forward_enabled": "no"}, "set kernel parameter net.ipv4.ip_forward"),
+        ({"opennebula_ssh_manage_sshd": "no"}, "set how people log in"),
+        ({"opennebula_ssh_deploy_local": "no"}, "let a key of the front-end log in as oneadmin"),
+        ({"opennebula_node_kvm_manage_kvm": "no"}, "look for KVM"),
+        ({"tuntap_name": "null"}, "make tap0"),
+    ],
+)
+def test_parameters_that_leave_steps_out(given: dict[str, str], missing: str) -> None:
+    assert missing in names({})
+    assert missing not in names(given)
+
+
+@pytest.mark.parametrize("given", [{"iptables_base_rules_strict": "no"}, {"iptables_base_rules_enabled": "no"}])
+def test_nothing_is_rejected_unless_strict(given: dict[str, str]) -> None:
+    assert "reject with" in compiled({}).text
+    assert "reject with" not in compiled(given).text
