@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.support.machines import Identity, make_identity, ssh_banner
 
+from hybrid_drivers.hostconfig.facts import Facts
 from hybrid_drivers.hostconfig.report import RunReport
 from hybrid_drivers.hostconfig.runner import SshTarget, connect
 from hybrid_drivers.hostconfig.script import Script, compile_script
@@ -101,7 +102,7 @@ def main() -> int:
     print("hosts  run      wall s    CPU s  median s  changed  second/first")
     with tempfile.TemporaryDirectory(prefix="bench-hostconfig-") as folder:
         identity = make_identity(Path(folder))
-        script = compile_script([options.playbook], {}, oneadmin_keys=[identity.host_key])
+        script = compile_script([options.playbook], {}, Facts(oneadmin_keys=(identity.host_key,)))
         for count in (int(size) for size in options.hosts.split(",")):
             machines = make_machines("nspawn", Path(folder) / f"yard-{count}")
             try:

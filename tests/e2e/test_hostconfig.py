@@ -12,6 +12,7 @@ from tests.support.node import Node
 
 from hybrid_drivers.errors import HostKeyMismatch, StepFailed
 from hybrid_drivers.hostconfig import hostkeys, primitives
+from hybrid_drivers.hostconfig.facts import Facts
 from hybrid_drivers.hostconfig.report import StepReport, StepStatus
 from hybrid_drivers.hostconfig.runner import SshTarget, connect
 from hybrid_drivers.hostconfig.script import Script, compile_script, render
@@ -49,7 +50,7 @@ def frontend_key(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 @pytest.fixture(scope="module")
 def script(frontend_key: tuple[Path, str]) -> Script:
-    return compile_script(["default"], PARAMETERS, oneadmin_keys=[frontend_key[1]])
+    return compile_script(["default"], PARAMETERS, Facts(oneadmin_keys=(frontend_key[1],)))
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +139,7 @@ def test_drift_is_reported_and_repaired(node: Node, script: Script) -> None:
 
 def test_rules_of_others_stay(node: Node) -> None:
     node.says("nft add table inet theirs; nft add chain inet theirs mine; iptables -A FORWARD -s 192.0.2.7 -j DROP")
-    changed = compile_script(["default"], {**PARAMETERS, "iptables_base_rules_services": "tcp/22,udp/4789"})
+    changed = compile_script(["default"], {**PARAMETERS, "iptables_base_rules_services": "tcp/22,udp/4789"}, Facts())
     assert [step.name for step in node.runs(changed).changed] == ["set firewall and NAT"]
     assert "udp dport 4789 accept" in node.says("nft list table inet opennebula_hybrid")
     node.says("nft list chain inet theirs mine; iptables -C FORWARD -s 192.0.2.7 -j DROP")
@@ -195,7 +196,7 @@ def test_a_cut_off_installation_is_finished_by_the_next_run(node: Node) -> None:
 
 def test_a_broken_sshd_setting_is_not_used(node: Node, script: Script) -> None:
     node.says("echo 'NoSuchKeyword yes' >/etc/ssh/sshd_config.d/90-broken.conf; rm -f /etc/ssh/sshd_config.d/05-*")
-    strict = compile_script(["default"], {"opennebula_ssh_sshd_passwordauthentication": "yes"})
+    strict = compile_script(["default"], {"opennebula_ssh_sshd_passwordauthentication": "yes"}, Facts())
     only_sshd = [step for step in strict.steps if step.name == "set how people log in"]
     try:
         with pytest.raises(StepFailed, match=r"sshd refuses the settings: .*NoSuchKeyword"):
@@ -207,7 +208,7 @@ def test_a_broken_sshd_setting_is_not_used(node: Node, script: Script) -> None:
 
 
 def test_root_login_is_not_locked_out(node: Node) -> None:
-    locked = compile_script(["default"], {"opennebula_ssh_sshd_permitrootlogin": "no"})
+    locked = compile_script(["default"], {"opennebula_ssh_sshd_permitrootlogin": "no"}, Facts())
     with pytest.raises(StepFailed, match="would lock us out"):
         node.runs(render([step for step in locked.steps if step.name == "set how people log in"]))
 

@@ -16,6 +16,7 @@ from hybrid_drivers.agent.record import HostRecord
 from hybrid_drivers.agent.reporter import Shown
 from hybrid_drivers.agent.spec import Spec
 from hybrid_drivers.errors import ConfigError, HostError, HostKeyMismatch, HostUnreachable, LoginRefused
+from hybrid_drivers.hostconfig.facts import Facts
 from hybrid_drivers.hostconfig.report import StepReport
 from hybrid_drivers.hostconfig.runner import SshTarget
 from hybrid_drivers.hostconfig.script import Script, compile_script
@@ -47,12 +48,11 @@ class NodeWork:
             ConfigError: an unknown playbook or parameter, or a key that cannot be read.
         """
         keys = self._parts.keys
-        return compile_script(
-            spec.playbooks,
-            spec.parameters,
-            oneadmin_keys=keys.public_lines(spec.connection),
+        facts = Facts(
+            oneadmin_keys=tuple(keys.public_lines(spec.connection)),
             oneadmin_private_key=Secret(keys.private_key(spec.connection).read_text(encoding="utf-8")),
         )
+        return compile_script(spec.playbooks, spec.parameters, facts)
 
     def configure(self, view: View, spec: Spec, step: lifecycle.Configure) -> float | None:
         """Bring the machine from its first SSH answer to a configured node."""

@@ -19,6 +19,7 @@ from hybrid_drivers.agent.accounts import Account, Accounts
 from hybrid_drivers.agent.lifecycle import Plan
 from hybrid_drivers.agent.settings import Settings
 from hybrid_drivers.errors import ConfigError
+from hybrid_drivers.hostconfig.facts import Facts
 from hybrid_drivers.hostconfig.script import compile_script
 from hybrid_drivers.model import Cluster, Host, Placement
 from hybrid_drivers.secret import Secret
@@ -92,7 +93,8 @@ def _placements(account: Account, attributes: Mapping[str, str], rented: bool) -
 @lru_cache(maxsize=256)
 def _check_configuration(playbooks: tuple[str, ...], parameters: tuple[tuple[str, str], ...]) -> None:
     """Compile the configuration, so that a wrong playbook or parameter is told before a machine is paid for."""
-    compile_script(playbooks, dict(parameters), oneadmin_private_key=Secret("the real one when it runs"))
+    facts = Facts(oneadmin_private_key=Secret("the real one when it runs"), opennebula_version="0")
+    compile_script(playbooks, dict(parameters), facts)
 
 
 def _merged(*layers: Mapping[str, str]) -> dict[str, str]:

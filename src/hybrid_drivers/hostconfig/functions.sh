@@ -22,6 +22,33 @@ os() {
     (. /etc/os-release 2>/dev/null && eval "printf '%s' \"\${$1:-}\"") || true
 }
 
+# This system's names in systems.py, the most exact first: "ubuntu-24.04 ubuntu debian", "redhat-9 redhat".
+system_names() {
+    case "$(os ID) $(os ID_LIKE) " in
+        debian\ *) printf 'debian-%s debian' "$(os VERSION_ID)" ;;
+        ubuntu\ *) printf 'ubuntu-%s ubuntu debian' "$(os VERSION_ID)" ;;
+        *' debian '*) printf debian ;;
+        rhel\ * | *' rhel '*)
+            system_major=$(os VERSION_ID)
+            printf 'redhat-%s redhat' "${system_major%%.*}"
+            ;;
+    esac
+}
+
+# Print the value of the argument SYSTEM=VALUE that fits this system best.
+choose() {
+    for system_name in $(system_names); do
+        for choice; do
+            case $choice in "$system_name="*)
+                printf '%s' "${choice#*=}"
+                return 0
+                ;;
+            esac
+        done
+    done
+    stop "no settings are known for this system: $(os PRETTY_NAME)"
+}
+
 # --- files -------------------------------------------------------------------------------------------------------
 
 # Is $1 a file of mode $2, owner:group $3, and exactly the content of standard input?
@@ -91,51 +118,6 @@ has_line() {
     grep -qsxF -- "$2" "$1"
 }
 
-# --- packages ----------------------------------------------------------------------------------------------------
-
-have_packages() {
-    states=$(dpkg-query -W -f '${db:Status-Abbrev}\n' "$@" 2>/dev/null) || return 1
-    ! printf '%s\n' "$states" | grep -qv '^.i '
-}
-
-# apt-get, waiting for other users of apt and dpkg (a first boot has several), saying what went wrong and no more.
-apt_get() {
-    apt_waited=0
-    while :; do
-        apt_code=0
-        apt_said=$(
-            apt-get -qy --no-install-recommends -o "DPkg::Lock::Timeout=$lock_wait" -o Acquire::Retries=3 \
-                -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold -o Dpkg::Use-Pty=0 "$@" 2>&1
-        ) || apt_code=$?
-        [ "$apt_code" != 0 ] || return 0
-        case $apt_said in
-            *'Could not get lock'* | *'Unable to lock'* | *'Unable to acquire'*) ;;
-            *) break ;;
-        esac
-        [ "$apt_waited" -lt "$lock_wait" ] || break
-        sleep 3
-        apt_waited=$((apt_waited + 3))
-    done
-    printf '%s\n' "$apt_said" | grep -E '^ ?(E|Err|dpkg|N:|Depends|cp|tar)|rror|cannot|No space' | tail -n 8 ||
-        printf '%s\n' "$apt_said" | tail -n 8
-    case $apt_said in
-        *'No space left on device'* | *'enough free space'*)
-            df -Ph /var | awk 'NR > 1 { print "no space left on the disk: " $4 " free of " $2 " at " $6 }'
-            ;;
-    esac
-    return "$apt_code"
-}
-
-install_packages() {
-    [ -z "$(dpkg --audit 2>/dev/null)" ] || dpkg --force-confdef --force-confold --configure -a
-    if ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1; then
-        apt_get install "$@" >/dev/null && return 0
-    fi
-    # No lists yet, or they are out of date.
-    apt_get update || info 'apt-get update failed'
-    apt_get install "$@"
-}
-
 # --- accounts ----------------------------------------------------------------------------------------------------
 
 is_member() {
@@ -196,53 +178,4 @@ module_is() {
     [ ! -d "/sys/module/$1" ] || return 0
     ! grep -qs "/$1\\.ko" "/lib/modules/$(uname -r)/modules.builtin" || return 0
     in_container && info "kernel module $1: a container cannot load it"
-}
-
-# --- sshd --------------------------------------------------------------------------------------------------------
-
-# Does sshd, as it would start now, take passwords ($1: yes or no) and root ($2)? (It prints the old word for one value.)
-sshd_is() {
-    sshd_says=$(sshd -T 2>/dev/null | sed 's/^permitrootlogin without-password$/permitrootlogin prohibit-password/')
-    printf '%s\n' "$sshd_says" | grep -qxF "passwordauthentication $1"
-    printf '%s\n' "$sshd_says" | grep -qxF "permitrootlogin $2"
-    ! restart_due sshd
-}
-
-put_sshd() {
-    if [ "$2" = no ] && [ -z "${SUDO_USER:-}" ]; then
-        stop 'PermitRootLogin no would lock us out: we log in as root'
-    fi
-    settings=$(printf 'PasswordAuthentication %s\nPermitRootLogin %s' "$1" "$2")
-    main=/etc/ssh/sshd_config
-    if grep -Eiqs '^ *Include +(/etc/ssh/)?sshd_config\.d/\*\.conf' "$main"; then
-        ours=/etc/ssh/sshd_config.d/05-opennebula-hybrid.conf
-        printf '%s\n' "$settings" | put_file "$ours" 600 root:root
-        undo="rm -f $ours"
-    else
-        cp -p "$main" "$main.hybrid-was"
-        { printf '%s\n' "$settings"; grep -Eiv '^ *(PasswordAuthentication|PermitRootLogin) ' "$main.hybrid-was"; } |
-            put_file "$main" 644 root:root
-        undo="mv -f $main.hybrid-was $main"
-    fi
-    if ! refused=$(sshd -t 2>&1); then
-        $undo
-        stop "sshd refuses the settings: $refused"
-    fi
-    rm -f "$main.hybrid-was"
-    reload_sshd
-    rm -f "$state_dir/restart/sshd"
-}
-
-# SIGHUP makes sshd read its settings; open connections stay (sshd(8)).
-reload_sshd() {
-    if has_systemd; then
-        for sshd_unit in ssh.service sshd.service; do
-            if systemctl --quiet is-active "$sshd_unit"; then
-                systemctl reload "$sshd_unit"
-                return
-            fi
-        done
-    fi
-    sshd_pid=$(sshd -T 2>/dev/null | sed -n 's/^pidfile //p')
-    [ ! -s "${sshd_pid:-/run/sshd.pid}" ] || kill -HUP "$(cat "${sshd_pid:-/run/sshd.pid}")"
 }

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Runs on the host, before the steps: how a step is run and reported. (What the steps' snippets call is in functions.sh.)
+# Runs on the host, before the steps: how a step is run and reported. (What the
+# steps' snippets call is in the other .sh files here.)
 # POSIX sh (dash, busybox, bash). The protocol is described in script.py. Nothing runs until the last line of the
 # script, `main "$@"`, has arrived: a script cut short by a lost connection does nothing.
 set -u

@@ -1,11 +1,12 @@
-"""The dozen things roles are made of; each returns one step. The shell side is in ``functions.sh``."""
+"""The dozen things roles are made of; each returns one step. The shell side is in the ``.sh`` files here."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hybrid_drivers.hostconfig.publickey import PublicKey
 from hybrid_drivers.hostconfig.steps import Step, all_of, quote, words
+from hybrid_drivers.hostconfig.systems import PerSystem, chosen
 
 ROOT = "root:root"
 
@@ -20,9 +21,9 @@ def command(role: str, name: str, *, check: str, apply: str, triggers: Sequence[
     return Step(role=role, name=name, check=check, apply=apply, triggers=tuple(triggers))
 
 
-def packages(role: str, names: Sequence[str], *, name: str = "install packages") -> Step:
-    """Install packages of the distribution; those there already are not upgraded."""
-    listed = words(*names)
+def packages(role: str, names: Sequence[str] | PerSystem, *, name: str = "install packages") -> Step:
+    """Install packages, the same everywhere or each system's own; those there already are not upgraded."""
+    listed = chosen(names) if isinstance(names, Mapping) else words(*names)
     return Step(role=role, name=name, check=f"have_packages {listed}", apply=f"install_packages {listed}")
 
 

@@ -28,16 +28,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib import resources
 
+from hybrid_drivers.hostconfig.facts import Facts
 from hybrid_drivers.hostconfig.playbooks import plan
-from hybrid_drivers.hostconfig.roles import Facts
 from hybrid_drivers.hostconfig.steps import Step, quote, words
-from hybrid_drivers.secret import Secret
 
 PROTOCOL = 1
+SHELL_FILES = ("preamble.sh", "functions.sh", "packages.sh", "sshd.sh", "network.sh", "vxlan.sh", "firewall.sh")
 _RUN_STEP = re.compile(r"^run_step (\d+) '([^']*)' '([^']*)' (?:must|-)(?: |$)", re.MULTILINE)
 _MAIN = "\nmain() {\n"
 
@@ -56,30 +56,22 @@ class Script:
 
 @lru_cache(maxsize=1)
 def preamble() -> str:
-    """Return the text every script begins with: ``preamble.sh``, ``functions.sh`` and ``network.sh``."""
+    """Return the text every script begins with: how steps are run, and what their snippets call."""
     folder = resources.files("hybrid_drivers.hostconfig")
-    return "\n".join(
-        folder.joinpath(name).read_text(encoding="utf-8") for name in ("preamble.sh", "functions.sh", "network.sh")
-    )
+    return "\n".join(folder.joinpath(name).read_text(encoding="utf-8") for name in SHELL_FILES)
 
 
 def compile_script(
-    playbooks: Sequence[str],
-    parameters: Mapping[str, str],
-    *,
-    oneadmin_keys: Sequence[str] = (),
-    oneadmin_private_key: Secret | None = None,
+    playbooks: Sequence[str], parameters: Mapping[str, str], facts: Facts, *, peers_only: bool = False
 ) -> Script:
     """Compile ``playbooks`` (in order) with OneProvision's variables to one program.
 
-    ``oneadmin_keys`` are the public keys of the front-end's oneadmin, as lines of ``authorized_keys``; the private
-    one is only used when ``opennebula_ssh_deploy_private_key`` asks for it.
+    ``peers_only`` compiles only what depends on the other hosts of the cluster.
 
     Raises:
         ConfigError: an unknown playbook or parameter, or a value that does not fit; the text names it.
     """
-    facts = Facts(oneadmin_keys=tuple(oneadmin_keys), oneadmin_private_key=oneadmin_private_key, given=dict(parameters))
-    return render(plan(playbooks, facts))
+    return render(plan(playbooks, replace(facts, given=dict(parameters)), peers_only=peers_only))
 
 
 def render(steps: Sequence[Step]) -> Script:

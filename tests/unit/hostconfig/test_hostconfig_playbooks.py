@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from hybrid_drivers.errors import ConfigError
+from hybrid_drivers.hostconfig.facts import Facts
 from hybrid_drivers.hostconfig.playbooks import PLAYBOOKS, plan
 from hybrid_drivers.hostconfig.publickey import PublicKey
-from hybrid_drivers.hostconfig.roles import Facts
 from hybrid_drivers.hostconfig.script import Script, compile_script
 from hybrid_drivers.secret import Secret
 
@@ -16,7 +16,7 @@ KEY = f"ssh-ed25519 {BLOB} oneadmin@front-end"
 
 
 def compiled(given: dict[str, str], *playbooks: str) -> Script:
-    return compile_script(playbooks or ("default",), given, oneadmin_keys=[KEY])
+    return compile_script(playbooks or ("default",), given, Facts(oneadmin_keys=(KEY,)))
 
 
 def names(given: dict[str, str]) -> list[str]:
@@ -62,14 +62,14 @@ def test_several_playbooks_run_in_order_and_a_role_once() -> None:
 )
 def test_wrong_input_is_named(playbooks: list[str], given: dict[str, str], text: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        compile_script(playbooks, given)
+        compile_script(playbooks, given, Facts())
     assert text in str(caught.value)
 
 
 @pytest.mark.parametrize("key", ["", "junk", "ssh-rsa", f"{KEY}\n{KEY}", "ssh-ed25519 $(id)$(id)$(id)$(id)$(id)$(id)"])
 def test_a_public_key_is_one_line(key: str) -> None:
     with pytest.raises(ConfigError, match="is not an SSH public key"):
-        compile_script(["default"], {}, oneadmin_keys=[key])
+        compile_script(["default"], {}, Facts(oneadmin_keys=(key,)))
 
 
 @pytest.mark.parametrize(
@@ -88,10 +88,10 @@ def test_public_keys(line: str, kind: str) -> None:
 
 def test_the_private_key_goes_to_the_host_only_when_asked_for() -> None:
     secret = Secret("-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n")
-    without = compile_script(["default"], {}, oneadmin_keys=[KEY], oneadmin_private_key=secret)
+    without = compile_script(["default"], {}, Facts(oneadmin_keys=(KEY,), oneadmin_private_key=secret))
     assert "PRIVATE KEY" not in without.text
     asked = {"opennebula_ssh_deploy_private_key": "yes"}
-    with_it = compile_script(["default"], asked, oneadmin_keys=[KEY], oneadmin_private_key=secret)
+    with_it = compile_script(["default"], asked, Facts(oneadmin_keys=(KEY,), oneadmin_private_key=secret))
     assert secret.reveal() in with_it.text
     assert "/var/lib/one/.ssh/id_ed25519" in with_it.text
 

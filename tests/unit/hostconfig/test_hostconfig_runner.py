@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hybrid_drivers.errors import ConfigError, HostError, HostKeyMismatch, HostUnreachable, LoginRefused, StepFailed
+from hybrid_drivers.hostconfig.facts import Facts
 from hybrid_drivers.hostconfig.report import StepReport, StepStatus
 from hybrid_drivers.hostconfig.runner import Session, SshTarget, connect
 from hybrid_drivers.hostconfig.script import Script, compile_script, render
@@ -179,7 +180,7 @@ def run(session: Session, script: Script, check_only: bool = False) -> list[Step
 
 
 def test_dummy_playbook_checks(session: Session) -> None:
-    seen = run(session, compile_script(["dummy"], {}), check_only=True)
+    seen = run(session, compile_script(["dummy"], {}, Facts()), check_only=True)
     assert [one.status for one in seen] == [StepStatus.START, StepStatus.OK]
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from hybrid_drivers.errors import HostError, HostUnreachable, StepFailed
 from hybrid_drivers.hostconfig import script as script_module
+from hybrid_drivers.hostconfig.facts import Facts
 from hybrid_drivers.hostconfig.report import ReportReader, StepReport, StepStatus
 from hybrid_drivers.hostconfig.script import PROTOCOL, Script, compile_script, preamble, read_steps, render
 from hybrid_drivers.hostconfig.steps import Step
@@ -40,7 +41,7 @@ def run(script: Script, tmp_path: Path, mode: str = "apply", shell: list[str] | 
 
 def test_every_built_in_playbook_compiles_and_reads_back() -> None:
     for playbook in ("default", "dummy"):
-        script = compile_script([playbook], {}, oneadmin_keys=[KEY])
+        script = compile_script([playbook], {}, Facts(oneadmin_keys=(KEY,)))
         assert [name for _, _, name in read_steps(script.text)] == [one.name for one in script.steps]
         assert [number for number, _, _ in read_steps(script.text)] == list(range(1, len(script.steps) + 1))
 
@@ -55,7 +56,7 @@ def test_shellcheck_has_nothing_to_say(dialect: str) -> None:
     if not shutil.which("shellcheck"):
         pytest.skip("needs shellcheck")
     settings = {"iptables_masquerade_enabled": "yes", "opennebula_ssh_deploy_local": "yes", "sysctl_settings": "a.b=1"}
-    script = compile_script(["default"], settings, oneadmin_keys=[KEY])
+    script = compile_script(["default"], settings, Facts(oneadmin_keys=(KEY,)))
     done = subprocess.run(
         # 2317, 2329: the steps' functions are called by name; 2034: variables set for other functions
         ["shellcheck", "-s", dialect, "-e", "SC2317,SC2329", "-"],
@@ -69,7 +70,10 @@ def test_shellcheck_has_nothing_to_say(dialect: str) -> None:
     assert done.returncode == 0
 
 
-@pytest.mark.parametrize("name", ["preamble.sh", "functions.sh", "network.sh", "hostkeys.sh"])
+@pytest.mark.parametrize(
+    "name",
+    ["preamble.sh", "functions.sh", "packages.sh", "sshd.sh", "network.sh", "vxlan.sh", "firewall.sh", "hostkeys.sh"],
+)
 def test_shellcheck_passes_each_file(name: str) -> None:
     if not shutil.which("shellcheck"):
         pytest.skip("needs shellcheck")

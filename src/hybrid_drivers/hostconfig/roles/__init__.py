@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.hostconfig import parameters
+from hybrid_drivers.hostconfig.facts import Facts
 from hybrid_drivers.hostconfig.steps import Step
-from hybrid_drivers.secret import Secret
 
 # Role -> module here with PARAMETERS (a frozen dataclass) and steps(parameters, facts).
 _MODULES: Mapping[str, str] = {
@@ -28,17 +27,8 @@ _MODULES: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Facts:
-    """What roles know besides their own parameters.
-
-    ``oneadmin_keys``: public keys of the front-end's oneadmin; ``oneadmin_private_key`` goes to the host only when
-    asked for; ``given``: all variables, for a role that needs a neighbour's.
-    """
-
-    oneadmin_keys: tuple[str, ...] = ()
-    oneadmin_private_key: Secret | None = None
-    given: Mapping[str, str] = field(default_factory=dict)
+# Roles whose steps depend on facts.peers: they run again on every host when one joins or leaves the cluster.
+PEER_ROLES: frozenset[str] = frozenset()
 
 
 def known_parameters() -> set[str]:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from hybrid_drivers.errors import ConfigError
+from hybrid_drivers.hostconfig.facts import Facts
 from hybrid_drivers.hostconfig.parameters import Address, Interface
 from hybrid_drivers.hostconfig.primitives import command
 from hybrid_drivers.hostconfig.steps import Step, words
-
-if TYPE_CHECKING:
-    from hybrid_drivers.hostconfig.roles import Facts
 
 _DEFAULT_INTERFACE = Interface("eth1")
 # When nothing gives the bridge an address: OneProvision 5.12's own templates used this for guests behind NAT.

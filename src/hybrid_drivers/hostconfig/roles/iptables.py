@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from hybrid_drivers.hostconfig.facts import Facts
 from hybrid_drivers.hostconfig.parameters import Interface, Service, parse
 from hybrid_drivers.hostconfig.primitives import file, packages, sysctl
 from hybrid_drivers.hostconfig.roles import bridged_networking
 from hybrid_drivers.hostconfig.steps import Step, words
-
-if TYPE_CHECKING:
-    from hybrid_drivers.hostconfig.roles import Facts
 
 _ROLE = "iptables"
 _TABLE = "opennebula_hybrid"
@@ -87,7 +84,7 @@ def steps(parameters: Parameters, facts: Facts) -> Sequence[Step]:
 
 
 def _rules(parameters: Parameters) -> str:
-    """Write the table; ``@SSH_PORTS@`` and ``@NAT@`` are filled in on the host (``network.sh``)."""
+    """Write the table; ``@SSH_PORTS@`` and ``@NAT@`` are filled in on the host (``firewall.sh``)."""
     lines = _input(parameters) if parameters.iptables_base_rules_enabled else []
     text = "\n".join(f"        {line}" for line in lines)
     return f"""\

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from hybrid_drivers.hostconfig.facts import Facts
 from hybrid_drivers.hostconfig.node import PACKAGES, kvm_module_options, node
 from hybrid_drivers.hostconfig.primitives import command
 from hybrid_drivers.hostconfig.steps import Step
-
-if TYPE_CHECKING:
-    from hybrid_drivers.hostconfig.roles import Facts
 
 _ROLE = "opennebula-node-kvm"
 # Without the processor's help guests still run, slowly (VM_MAD qemu): no failure.

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from hybrid_drivers.hostconfig.facts import Facts
 from hybrid_drivers.hostconfig.node import PACKAGES, node
 from hybrid_drivers.hostconfig.steps import Step
-
-if TYPE_CHECKING:
-    from hybrid_drivers.hostconfig.roles import Facts
 
 
 @dataclass(frozen=True)

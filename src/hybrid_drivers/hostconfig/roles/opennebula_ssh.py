@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.hostconfig.accounts import HOME, ONEADMIN
+from hybrid_drivers.hostconfig.facts import Facts
 from hybrid_drivers.hostconfig.primitives import authorized_key, command, directory, file
 from hybrid_drivers.hostconfig.publickey import PublicKey
 from hybrid_drivers.hostconfig.steps import Step
-
-if TYPE_CHECKING:
-    from hybrid_drivers.hostconfig.roles import Facts
 
 _ROLE = "opennebula-ssh"
 _ROOT_LOGIN = ("yes", "no", "without-password", "prohibit-password", "forced-commands-only")

@@ -5,14 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from hybrid_drivers.errors import ConfigError
+from hybrid_drivers.hostconfig.facts import Facts
 from hybrid_drivers.hostconfig.primitives import sysctl
 from hybrid_drivers.hostconfig.steps import Step
-
-if TYPE_CHECKING:
-    from hybrid_drivers.hostconfig.roles import Facts
 
 _SETTING = re.compile(r"([a-z0-9_.-]+)=([A-Za-z0-9_./ -]+)\Z")
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from hybrid_drivers.errors import ConfigError
+from hybrid_drivers.hostconfig.facts import Facts
 from hybrid_drivers.hostconfig.parameters import Interface
 from hybrid_drivers.hostconfig.primitives import command
 from hybrid_drivers.hostconfig.steps import Step, words
-
-if TYPE_CHECKING:
-    from hybrid_drivers.hostconfig.roles import Facts
 
 
 @dataclass(frozen=True)
