@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hybrid_drivers.errors import HostError, HostUnreachable
+from hybrid_drivers.hostconfig.configuration import Configuration
 from hybrid_drivers.hostconfig.hostkeys import activate_new_key, stage_new_key
 from hybrid_drivers.hostconfig.report import RunReport, StepReport
 from hybrid_drivers.hostconfig.runner import Session, SshTarget, answers, connect
-from hybrid_drivers.hostconfig.script import Script
 
 PROBE_CONNECT = 3.0  # seconds for a first look whether the port is open: many wait for machines that boot
 CONNECT_LIMIT = 10.0  # seconds for TCP, key exchange and login
@@ -44,7 +44,7 @@ class Delivered:
 def configure(
     target: SshTarget,
     keys: Delivered,
-    script: Script,
+    configuration: Configuration,
     *,
     pin: PinKeys,
     on_contact: Callable[[], None],
@@ -67,14 +67,14 @@ def configure(
         if not keys.replace_key:
             if not keys.written:
                 pin((session.host_key,))  # published, or trusted on first use: from now on this one
-            return session.run_script(script, on_step, timeout=limit)
+            return configuration.run(session, on_step, timeout=limit)
         fresh = stage_new_key(session)
         pin((session.host_key, fresh))
         activate_new_key(session)
     target = replace(target, host_keys=(fresh,))
     with connect(target, timeout=CONNECT_LIMIT) as session:
         pin((fresh,))
-        return session.run_script(script, on_step, timeout=limit)
+        return configuration.run(session, on_step, timeout=limit)
 
 
 def sync_remotes(target: SshTarget, remotes: Path) -> None:

@@ -16,10 +16,10 @@ from hybrid_drivers.agent.record import HostRecord
 from hybrid_drivers.agent.reporter import Shown
 from hybrid_drivers.agent.spec import Spec
 from hybrid_drivers.errors import ConfigError, HostError, HostKeyMismatch, HostUnreachable, LoginRefused
+from hybrid_drivers.hostconfig.configuration import Configuration, compile_configuration
 from hybrid_drivers.hostconfig.facts import Facts
 from hybrid_drivers.hostconfig.report import StepReport
 from hybrid_drivers.hostconfig.runner import SshTarget
-from hybrid_drivers.hostconfig.script import Script, compile_script
 from hybrid_drivers.model import HostState, Machine, Template
 from hybrid_drivers.oned.template import readable
 from hybrid_drivers.oned.xml import parse_monitor_messages
@@ -41,7 +41,7 @@ class NodeWork:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
-    def script(self, spec: Spec) -> Script:
+    def configuration(self, spec: Spec) -> Configuration:
         """Compile the configuration of a host; nothing is sent.
 
         Raises:
@@ -52,12 +52,12 @@ class NodeWork:
             oneadmin_keys=tuple(keys.public_lines(spec.connection)),
             oneadmin_private_key=Secret(keys.private_key(spec.connection).read_text(encoding="utf-8")),
         )
-        return compile_script(spec.playbooks, spec.parameters, facts)
+        return compile_configuration(spec.playbooks, spec.parameters, facts)
 
     def configure(self, view: View, spec: Spec, step: lifecycle.Configure) -> float | None:
         """Bring the machine from its first SSH answer to a configured node."""
         host, memory = view.record.host, view.memory
-        script = self.script(spec)
+        configuration = self.configuration(spec)
         target = self._target(spec.connection, step.address)
         self._show(host.id, Phase.BOOTING, f"waiting for SSH at {step.address}", memory.problem)
 
@@ -77,7 +77,7 @@ class NodeWork:
             run = node.configure(
                 target,
                 keys,
-                script,
+                configuration,
                 pin=lambda pinned: self._parts.oned.update_host(host.id, records.with_host_keys(pinned)),
                 on_contact=on_contact,
                 on_step=on_step,

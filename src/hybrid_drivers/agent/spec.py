@@ -19,8 +19,8 @@ from hybrid_drivers.agent.accounts import Account, Accounts
 from hybrid_drivers.agent.lifecycle import Plan
 from hybrid_drivers.agent.settings import Settings
 from hybrid_drivers.errors import ConfigError
+from hybrid_drivers.hostconfig.configuration import compile_configuration
 from hybrid_drivers.hostconfig.facts import Facts
-from hybrid_drivers.hostconfig.script import compile_script
 from hybrid_drivers.model import Cluster, Host, Placement
 from hybrid_drivers.secret import Secret
 
@@ -94,7 +94,7 @@ def _placements(account: Account, attributes: Mapping[str, str], rented: bool) -
 def _check_configuration(playbooks: tuple[str, ...], parameters: tuple[tuple[str, str], ...]) -> None:
     """Compile the configuration, so that a wrong playbook or parameter is told before a machine is paid for."""
     facts = Facts(oneadmin_private_key=Secret("the real one when it runs"), opennebula_version="0")
-    compile_script(playbooks, dict(parameters), facts)
+    compile_configuration(playbooks, dict(parameters), facts)
 
 
 def _merged(*layers: Mapping[str, str]) -> dict[str, str]:
