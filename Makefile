@@ -8,11 +8,12 @@ BIN := .venv/bin
 SHELL_SCRIPTS = install.sh .ci/run $(shell grep -rlE '^\#!/bin/(ba)?sh' remotes share)
 ROOT := $(shell [ "$$(id -u)" -eq 0 ] && echo yes)
 
-.PHONY: help setup packages demo test unit contract e2e lint format bench wheels clean
+.PHONY: help setup packages demo test unit contract e2e long lint format bench wheels clean
 
 help:
 	@echo "make demo [HOSTS=n]   rent, configure, watch and give back n hosts in the sandbox"
 	@echo "make test             all tests (e2e as root only); also: make unit, make contract, make e2e"
+	@echo "make long             what takes minutes: every system as a real machine, every way to keep a network"
 	@echo "make lint             formatting, lint, types, shell scripts;  make format  corrects formatting"
 	@echo "make bench            the benchmarks, one figure or ratio each"
 	@echo "make wheels           Python packages for install.sh --wheels, for a front-end without network"
@@ -43,6 +44,9 @@ contract: setup
 
 e2e: setup
 	$(BIN)/pytest $(if $(ROOT),tests/e2e,tests/e2e/test_install.py)
+
+long: setup
+	$(BIN)/pytest tests -m long
 
 lint: setup
 	$(BIN)/ruff format --check .
