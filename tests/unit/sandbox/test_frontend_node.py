@@ -91,7 +91,7 @@ def node(frontend: Frontend) -> Iterator[Callable[..., subprocess.CompletedProce
     configuration = told(frontend)
 
     def run(program: str, stdin: bytes = configuration, **env: str) -> subprocess.CompletedProcess[bytes]:
-        command = [sys.executable, str(frontend.location / "var/remotes/im" / program), "kvm", "0", "edge1"]
+        command = [str(frontend.location / "var/remotes/im" / program), "kvm", "0", "edge1"]
         environment = {"PATH": os.environ["PATH"], "SSH_CLIENT": "127.0.0.1 40000 22", **env}
         return subprocess.run(command, input=stdin, env=environment, capture_output=True, timeout=20)
 
