@@ -4,6 +4,8 @@ HOSTS ?= 1
 WORKERS ?= auto
 # The contract tests wait more than they work: for machines, time limits and other processes.
 CONTRACT_WORKERS ?= 6
+# The tests on real machines wait for those. Each worker has a yard of its own, and a file's tests share machines.
+E2E_WORKERS ?= 3
 BIN := .venv/bin
 SHELL_SCRIPTS = install.sh .ci/run $(shell grep -rlE '^\#!/bin/(ba)?sh' remotes share)
 ROOT := $(shell [ "$$(id -u)" -eq 0 ] && echo yes)
@@ -43,10 +45,10 @@ contract: setup
 	$(BIN)/pytest tests/contract -n $(CONTRACT_WORKERS)
 
 e2e: setup
-	$(BIN)/pytest $(if $(ROOT),tests/e2e,tests/e2e/test_install.py)
+	$(BIN)/pytest $(if $(ROOT),tests/e2e,tests/e2e/test_install.py) -n $(E2E_WORKERS) --dist loadfile
 
 long: setup
-	$(BIN)/pytest tests -m long
+	$(BIN)/pytest tests -m long -n $(E2E_WORKERS) --dist loadfile
 
 lint: setup
 	$(BIN)/ruff format --check .

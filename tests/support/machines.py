@@ -18,6 +18,8 @@ from hybrid_drivers.sandbox.machines import make_machines
 from hybrid_drivers.sandbox.machines.light import LightMachines
 from hybrid_drivers.sandbox.machines.nspawn import NspawnMachines, why_not
 from hybrid_drivers.sandbox.machines.seed import new_host_key
+from hybrid_drivers.sandbox.machines.sources import MirrorUnreachable
+from hybrid_drivers.sandbox.machines.suites import DEFAULT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +67,34 @@ def nspawn_yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NspawnMach
     """A yard of real machines for all tests of this process; skips with the reason where there can be none."""
     if reason := why_not():
         pytest.skip(reason)
-    yard = make_machines("nspawn", tmp_path_factory.mktemp("yard"))
+    yield from _yard(tmp_path_factory, DEFAULT)
+
+
+# Debian 12 is what all other tests run on; Debian 13 is quick enough for every run.
+OTHER_SUITES = [
+    pytest.param("trixie", id="debian-13"),
+    pytest.param("jammy", id="ubuntu-22.04", marks=pytest.mark.long),
+    pytest.param("noble", id="ubuntu-24.04", marks=pytest.mark.long),
+]
+ALL_SUITES = [pytest.param(DEFAULT, id="debian-12"), *OTHER_SUITES]
+
+
+@pytest.fixture(scope="session", params=OTHER_SUITES)
+def suite_yard(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NspawnMachines]:
+    """A yard of another system than the default, by ``params=OTHER_SUITES``; others can be had by indirect parameters.
+
+    Skips with the reason where there can be none, or where the image is missing and the system's mirror out of reach.
+    """
+    if reason := why_not(request.param):
+        pytest.skip(reason)
+    try:
+        yield from _yard(tmp_path_factory, request.param)
+    except MirrorUnreachable as exc:
+        pytest.skip(str(exc))
+
+
+def _yard(folders: pytest.TempPathFactory, suite: str) -> Iterator[NspawnMachines]:
+    yard = make_machines("nspawn", folders.mktemp(f"yard-{suite}"), suite=suite)
     assert isinstance(yard, NspawnMachines)
     yield yard
     yard.close()

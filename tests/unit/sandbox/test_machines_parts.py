@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
 from pathlib import Path
 
 import pytest
 
-from hybrid_drivers.errors import SandboxError
-from hybrid_drivers.sandbox.machines import cloudconfig, commands, leftovers, recipe
+from hybrid_drivers.errors import ConfigError, SandboxError
+from hybrid_drivers.sandbox.machines import archive_key, cloudconfig, commands, leftovers, rootfs, sources
+from hybrid_drivers.sandbox.machines.__main__ import main
 from hybrid_drivers.sandbox.machines.none import NoMachines
 from hybrid_drivers.sandbox.machines.settings import SharedSettings
+from hybrid_drivers.sandbox.machines.sources import host_sources, sources_file
+from hybrid_drivers.sandbox.machines.suites import SUITES, suite
 
 # --- user-data --------------------------------------------------------------------------------------------------------
 
@@ -79,16 +83,78 @@ def test_sources_of_both_forms_are_read_and_other_suites_left_out(tmp_path: Path
         "Components: main non-free\n\n"
         "Types: deb\nEnabled: no\nURIs: http://c.example\nSuites: bookworm\nComponents: main\n"
     )
-    assert [source.line() for source in recipe.host_sources(tmp_path)] == [
+    assert [source.line() for source in host_sources(SUITES["bookworm"], tmp_path)] == [
         "deb http://b.example/debian bookworm main non-free",
         "deb http://a.example/debian-security bookworm-security main contrib",
         "deb http://b.example/debian bookworm-updates main non-free",
     ]
 
 
-def test_without_sources_of_its_own_the_usual_mirror_is_taken(tmp_path: Path) -> None:
-    (tmp_path / "sources.list").write_text("deb http://archive.example/ubuntu noble main\n")
-    assert [source.uri for source in recipe.host_sources(tmp_path)] == [recipe.DEFAULT_MIRROR]
+def test_a_mirror_of_one_suite_is_the_mirror_of_its_neighbours(tmp_path: Path) -> None:
+    (tmp_path / "sources.list").write_text(
+        "deb http://a.example/debian bookworm main\ndeb http://a.example/security bookworm-security main\n"
+    )
+    assert [source.line() for source in host_sources(SUITES["trixie"], tmp_path)] == [
+        "deb http://a.example/debian trixie main",
+        "deb http://a.example/security trixie-security main",
+    ]
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_without_sources_of_its_own_the_usual_servers_are_taken(tmp_path: Path, name: str) -> None:
+    (tmp_path / "sources.list").write_text("deb http://archive.example/other stable main\n")
+    found = host_sources(SUITES[name], tmp_path)
+    assert [one.suite for one in found] == [name, f"{name}-updates", f"{name}-security"]
+    assert [one.uri for one in found] == [SUITES[name].mirror, SUITES[name].mirror, SUITES[name].security]
+
+
+def test_sources_are_written_in_the_form_of_the_suite(tmp_path: Path) -> None:
+    path, text = sources_file(SUITES["noble"], host_sources(SUITES["noble"], tmp_path))
+    assert path == "etc/apt/sources.list.d/ubuntu.sources"
+    assert text.split("\n\n")[2] == (
+        "Types: deb\nURIs: http://security.ubuntu.com/ubuntu\nSuites: noble-security\n"
+        "Components: main universe\nSigned-By: /usr/share/keyrings/ubuntu-archive-keyring.gpg\n"
+    )
+    path, text = sources_file(SUITES["jammy"], host_sources(SUITES["jammy"], tmp_path))
+    assert path == "etc/apt/sources.list"
+    assert text.splitlines()[0] == "deb http://archive.ubuntu.com/ubuntu jammy main universe"
+
+
+def test_each_suite_has_an_image_of_its_own(tmp_path: Path) -> None:
+    paths = [rootfs.image_path(one, cache=tmp_path) for one in SUITES.values()]
+    assert [path.name.partition("-")[0] for path in paths] == list(SUITES)
+    assert rootfs.image_path(extra_packages=["frr"], cache=tmp_path) not in paths
+    with pytest.raises(ConfigError, match="cannot run 'sarge': choose one of bookworm, trixie, jammy, noble"):
+        suite("sarge")
+
+
+def test_images_are_made_beforehand_by_the_names_of_their_systems(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["image", "sarge"]) == 1
+    assert "choose one of bookworm, trixie, jammy, noble" in capsys.readouterr().err
+    assert main(["images"]) == main([]) == main(["clean", "noble"]) == 2
+
+
+def test_an_archive_that_is_out_of_reach_is_told_as_such() -> None:
+    with pytest.raises(sources.MirrorUnreachable, match=r"http://127\.0\.0\.1:9/InRelease cannot be read: "):
+        sources.fetch("http://127.0.0.1:9/InRelease")
+
+
+# The public half of a key made for this test.
+OTHER_KEY = (
+    "mDMEawT3PRYJKwYBBAHaRw8BAQdAamKlTOutPTMToPm814lvPjnvoGFcs3jWAzQ04GeX38O0DlVidW50dSBBcmNoaXZliJAEExYIADgWIQTla/5J"
+    "x00+b6rZ6UfVA/pad+07lgUCawT3PQIbAwULCQgHAgYVCgkICwIEFgIDAQIeAQIXgAAKCRDVA/pad+07lkffAQDQ7RNZmO1se8GtyDVZ3H35CdjB"
+    "Hj5B91dn9QPAmZYGlQD+J13ZMcBpmcJn1BDut7NlS3p9oehuW794g8BPn9cn6QY="
+)
+OTHER_FINGERPRINT = "E56BFE49C74D3E6FAAD9E947D503FA5A77ED3B96"
+
+
+@pytest.mark.skipif(bool(commands.missing_tools(["gpg"])), reason="gpg is not installed")
+def test_another_key_than_the_published_one_is_not_trusted(tmp_path: Path) -> None:
+    path = tmp_path / "key.gpg"
+    path.write_bytes(base64.b64decode(OTHER_KEY))
+    archive_key.check(path, OTHER_FINGERPRINT)
+    with pytest.raises(SandboxError, match=f"{OTHER_FINGERPRINT}; only {archive_key.UBUNTU_FINGERPRINT} is trusted"):
+        archive_key.check(path)
 
 
 # --- kernel settings --------------------------------------------------------------------------------------------------

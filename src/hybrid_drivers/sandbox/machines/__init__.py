@@ -64,7 +64,13 @@ class Machines(Protocol):
 
 
 def make_machines(
-    kind: str, work_dir: Path, *, nat: bool = True, extra_packages: Sequence[str] = (), step_delay: float = 0.02
+    kind: str,
+    work_dir: Path,
+    *,
+    nat: bool = True,
+    extra_packages: Sequence[str] = (),
+    suite: str = "bookworm",
+    step_delay: float = 0.02,
 ) -> Machines:
     """Open a yard of machines.
 
@@ -72,18 +78,19 @@ def make_machines(
         kind: ``nspawn`` (real, needs root), ``light`` (an SSH server a machine, no root) or ``none`` (addresses only).
         work_dir: folder for disks, logs and consoles; made when missing.
         nat: real machines reach the outside through this computer's default route, so that apt works.
-        extra_packages: Debian packages whose archives shall lie in real machines' image.
+        extra_packages: packages whose archives shall lie in real machines' image.
+        suite: the system of real machines: ``bookworm``, ``trixie``, ``jammy`` or ``noble``.
         step_delay: seconds a light machine takes for a configuration step.
 
     Raises:
-        ConfigError: no such kind.
+        ConfigError: no such kind or suite.
         SandboxError: this computer cannot run such machines; the text says what is missing.
     """
     work_dir.mkdir(parents=True, exist_ok=True)
     if kind == "nspawn":
         from hybrid_drivers.sandbox.machines.nspawn import NspawnMachines
 
-        return NspawnMachines(work_dir, nat=nat, extra_packages=extra_packages)
+        return NspawnMachines(work_dir, nat=nat, extra_packages=extra_packages, suite=suite)
     if kind == "light":
         from hybrid_drivers.sandbox.machines.light import LightMachines
 

@@ -1,6 +1,7 @@
-"""``python -m hybrid_drivers.sandbox.machines clean|image``.
+"""``python -m hybrid_drivers.sandbox.machines clean|image [SUITE...]``.
 
-``clean`` removes what killed yards of real machines left behind; ``image`` makes their image beforehand.
+``clean`` removes what killed yards of real machines left behind; ``image`` makes images beforehand: Debian 12's unless
+suites are named.
 """
 
 from __future__ import annotations
@@ -8,17 +9,18 @@ from __future__ import annotations
 import sys
 
 from hybrid_drivers.errors import HybridError
-from hybrid_drivers.sandbox.machines import leftovers, rootfs
+from hybrid_drivers.sandbox.machines import leftovers, rootfs, suites
 
 
 def main(argv: list[str]) -> int:
     """Run the command; the exit code is 0, or 2 for a wrong call, or 1 when something could not be removed."""
-    if argv not in (["clean"], ["image"]):
-        print("usage: python -m hybrid_drivers.sandbox.machines clean|image", file=sys.stderr)
+    if argv[:1] != ["image"] and argv != ["clean"]:
+        print("usage: python -m hybrid_drivers.sandbox.machines clean|image [SUITE...]", file=sys.stderr)
         return 2
     try:
-        if argv == ["image"]:
-            print(rootfs.ensure_image())
+        if argv[0] == "image":
+            for name in argv[1:] or [suites.DEFAULT]:
+                print(rootfs.ensure_image(suites.suite(name)))
             return 0
         gone = leftovers.clean()
     except (HybridError, OSError) as exc:

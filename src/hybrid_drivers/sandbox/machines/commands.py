@@ -20,6 +20,9 @@ PACKAGES: Mapping[str, str] = {
     "umount": "mount",
     "chroot": "coreutils",
     "apt-config": "apt",
+    "gpg": "gpg",
+    "gpgv": "gpgv",
+    "dpkg-deb": "dpkg",
 }
 
 

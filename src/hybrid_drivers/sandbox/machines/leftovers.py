@@ -124,9 +124,14 @@ def undo(record: YardRecord) -> None:
         (STATE / f"yard-{record.yard_id}.json").unlink(missing_ok=True)
 
 
+def cleaning() -> contextlib.AbstractContextManager[object]:
+    """Keep others from cleaning up meanwhile: two cleaners would trip over each other."""
+    return _locked("cleaning")
+
+
 def clean() -> list[str]:
     """Undo every yard whose owner is gone and return their ids."""
-    with _locked("cleaning"):  # two cleaners would trip over each other
+    with cleaning():
         dead = [record for record in records() if not record.alive()]
         for record in dead:
             undo(record)

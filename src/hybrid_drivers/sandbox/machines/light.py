@@ -94,6 +94,23 @@ class LightMachines:
         with self._lock:
             self._call("fail_step", id=machine_id, step=step, stderr=stderr)
 
+    def cut_at_step(self, machine_id: str, step: str) -> None:
+        """Let the connection break at the configuration step called ``step``, once."""
+        with self._lock:
+            self._call("cut_at_step", id=machine_id, step=step)
+
+    def undo_step(self, machine_id: str, step: str) -> None:
+        """Let the configuration step called ``step`` be to do again, as if somebody had changed its result by hand."""
+        with self._lock:
+            self._call("undo_step", id=machine_id, step=step)
+
+    def runs(self, machine_id: str) -> list[tuple[str, int]]:
+        """Return each configuration run so far: ``apply`` or ``check``, and its number of steps."""
+        with self._lock:
+            told = self._call("runs", id=machine_id)
+        assert isinstance(told, list)  # the server's answer
+        return [(str(mode), int(steps)) for mode, steps in told]
+
     def close(self) -> None:
         """End the process that holds the machines."""
         if os.getpid() != self._owner:

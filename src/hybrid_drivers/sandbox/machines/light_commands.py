@@ -82,10 +82,14 @@ def configure(order: Order) -> int:
     order.say(f"@hybrid {PROTOCOL} {len(steps)} {order.words[3]}")
     digests = _digests(text)
     changes = 0
+    order.node.runs.append((order.words[3], len(steps)))
     with order.node.lock:  # one run at a time, as on a real host
         for number, role, name in steps:
             order.say(f"@step {number} {len(steps)} start")
             time.sleep(order.step_delay)
+            if name in order.node.cut:
+                order.node.cut.discard(name)
+                raise EOFError(f"cut at {name}")
             end = f"@step {number} {len(steps)}"
             must = re.search(rf"^run_step {number} '[^']*' '[^']*' must", text, re.MULTILINE)
             if must or order.node.done.get((role, name)) == digests.get(number, ""):

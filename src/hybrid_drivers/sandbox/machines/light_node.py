@@ -25,6 +25,8 @@ class LightNode:
     done: dict[tuple[str, str], str] = field(default_factory=dict)  # (role, step) -> digest of what was applied
     trees: dict[str, str] = field(default_factory=dict)  # folder put there -> "digest owner"
     failing: dict[str, str] = field(default_factory=dict)  # step name -> what it shall print when it fails
+    cut: set[str] = field(default_factory=set)  # step names at which the connection breaks, once
+    runs: list[tuple[str, int]] = field(default_factory=list)  # apply or check, and the number of steps, of each run
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
 

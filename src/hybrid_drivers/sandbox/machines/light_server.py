@@ -100,6 +100,23 @@ class Yard:
         else:
             node.failing[step] = stderr
 
+    def cut_at_step(self, id: str, step: str) -> None:
+        """Break the connection at a configuration step, once."""
+        with self._lock:
+            self._slot(id).node.cut.add(step)
+
+    def undo_step(self, id: str, step: str) -> None:
+        """Let a configuration step be to do again, as if somebody had changed its result by hand."""
+        with self._lock:
+            done = self._slot(id).node.done
+        for key in [key for key in done if key[1] == step]:
+            del done[key]
+
+    def runs(self, id: str) -> list[tuple[str, int]]:
+        """Return each configuration run so far: apply or check, and its number of steps."""
+        with self._lock:
+            return list(self._slot(id).node.runs)
+
     def _slot(self, machine_id: str) -> _Slot:
         if machine_id not in self._slots:
             raise SandboxError(f"there is no machine {machine_id}")
@@ -122,7 +139,10 @@ class Yard:
                     slot.connections.append(connection)
 
 
-ORDERS = ("prepare", "power_on", "power_off", "reboot", "destroy", "running", "fail_step")
+ORDERS = (
+    *("prepare", "power_on", "power_off", "reboot", "destroy", "running"),
+    *("fail_step", "cut_at_step", "undo_step", "runs"),
+)
 
 
 def main() -> None:

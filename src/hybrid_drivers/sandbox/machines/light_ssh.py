@@ -79,6 +79,7 @@ class _Server(paramiko.ServerInterface):
             channel.send_exit_status(_answer(handler or not_found, order))
         except _BROKEN as exc:
             log.info("%s: connection lost: %s", self._node.machine_id, exc)
+            channel.get_transport().close()  # whole, as a broken one is
         finally:
             channel.close()
 

@@ -119,14 +119,6 @@ link set {self.outside_link} up
         if Path(namespace).exists() and f": m{low}@" in run(["ip", "-n", self.namespace, "-o", "link", "show"]):
             run(["ip", "-n", self.namespace, "link", "del", f"m{low}"])
 
-    def networkd_file(self, low: int) -> str:
-        """Return the machine's own static configuration, the same as what it boots with (systemd.network(5))."""
-        here = self.addresses(low)
-        return (
-            f"[Match]\nName=eth0\n\n[Network]\nAddress={here.public_v4}/{PREFIX}\nAddress={here.private_v4}/{PREFIX}\n"
-            f"Gateway={here.gateway}\nLinkLocalAddressing=no\nIPv6AcceptRA=no\nKeepConfiguration=yes\n"
-        )
-
 
 def free_number(taken: set[int]) -> int:
     """Return a third byte whose networks neither this computer's routes nor ``taken`` (other yards) use.

@@ -1,4 +1,4 @@
-"""Real machines: Debian 12 with systemd as PID 1 and a real sshd, in systemd-nspawn on an overlay of one shared image.
+"""Real machines: Debian or Ubuntu with systemd as PID 1 and a real sshd, in systemd-nspawn on an overlay of one image.
 
 Needs root. A machine starts in about half a second and takes some 11 MiB. ``poweroff`` and ``reboot`` inside work as
 on hardware.
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hybrid_drivers.errors import SandboxError
-from hybrid_drivers.sandbox.machines import MachineAddresses, leftovers, rootfs
+from hybrid_drivers.sandbox.machines import MachineAddresses, leftovers, rootfs, suites
 from hybrid_drivers.sandbox.machines.commands import missing_tools, require
 from hybrid_drivers.sandbox.machines.network import FIRST_MACHINE, LAST_MACHINE
 from hybrid_drivers.sandbox.machines.real_machine import RealMachine
@@ -23,11 +23,11 @@ TOOLS = ("systemd-nspawn", "ip", "nft", "mount", "umount")
 _SETTINGS = {"fs/inotify/max_user_instances": 8192}
 
 
-def why_not() -> str:
-    """Return why this computer cannot run real machines, or an empty string."""
+def why_not(suite: str = suites.DEFAULT) -> str:
+    """Return why this computer cannot run real machines of a suite, or an empty string."""
     if os.geteuid() != 0:
         return "real sandbox machines need root"
-    missing = missing_tools([*TOOLS, *(() if rootfs.image_path().is_dir() else rootfs.BUILD_TOOLS)])
+    missing = missing_tools([*TOOLS, *(() if rootfs.image_path(suites.suite(suite)).is_dir() else rootfs.BUILD_TOOLS)])
     return f"real sandbox machines need {', '.join(missing)}" if missing else ""
 
 
@@ -37,12 +37,15 @@ class NspawnMachines:
     kind = "nspawn"
     ssh_port = 22
 
-    def __init__(self, work_dir: Path, *, nat: bool = True, extra_packages: Sequence[str] = ()) -> None:
+    def __init__(
+        self, work_dir: Path, *, nat: bool = True, extra_packages: Sequence[str] = (), suite: str = suites.DEFAULT
+    ) -> None:
         if os.geteuid() != 0:
             raise SandboxError("real sandbox machines need root: use the light ones, or run as root")
         require(TOOLS)
         leftovers.clean()
-        self.image = rootfs.ensure_image(extra_packages)
+        self.suite = suites.suite(suite)
+        self.image = rootfs.ensure_image(self.suite, extra_packages=extra_packages)
         settings = {**_SETTINGS, "net/ipv4/ip_forward": 1} if nat else _SETTINGS
         self._record = leftovers.register(work_dir, nat=nat, settings=settings)
         self.network = self._record.network
@@ -73,6 +76,7 @@ class NspawnMachines:
                 self.network,
                 low,
                 self._folder / str(low),
+                suite=self.suite,
                 image=self.image,
                 hostname=hostname or f"machine-{low}",
                 user_data=user_data,

@@ -13,8 +13,10 @@ from pathlib import Path
 from hybrid_drivers.errors import SandboxError
 from hybrid_drivers.sandbox.machines import cgroups, leftovers
 from hybrid_drivers.sandbox.machines.commands import run
+from hybrid_drivers.sandbox.machines.netconfig import network_files
 from hybrid_drivers.sandbox.machines.network import YardNetwork
 from hybrid_drivers.sandbox.machines.seed import write_seed
+from hybrid_drivers.sandbox.machines.suites import Suite
 
 POWER_OFF_LIMIT = 15.0  # seconds for an orderly shutdown; half a second is usual
 _DEAF, _DEAF_LIMIT = 3.0, 1.0  # in its first seconds a machine may not hear that it shall stop: then it waits no longer
@@ -24,22 +26,32 @@ _LAUNCHER = Path(__file__).with_name("launcher.sh")
 class RealMachine:
     """A machine whose addresses end in ``low``; thread-safe.
 
-    The first power-on makes its disk from ``image`` in ``folder`` and applies ``user_data``; later ones find it as it
-    was. ``resolver`` is the text of its resolv.conf.
+    The first power-on makes its disk in ``folder`` from ``image``, which is of ``suite``, and applies ``user_data``;
+    later ones find it as it was. ``resolver`` is the text of its resolv.conf.
     """
 
     def __init__(
-        self, network: YardNetwork, low: int, folder: Path, *, image: Path, hostname: str, user_data: str, resolver: str
+        self,
+        network: YardNetwork,
+        low: int,
+        folder: Path,
+        *,
+        suite: Suite,
+        image: Path,
+        hostname: str,
+        user_data: str,
+        resolver: str,
     ) -> None:
         self.low = low
         self.root = folder / "merged"
         self.name = network.machine_namespace(low)
-        self._network, self._folder, self._image = network, folder, image
+        self._network, self._folder, self._suite, self._image = network, folder, suite, image
         self._hostname, self._user_data, self._resolver = hostname, user_data, resolver
         self._lock = threading.RLock()
         self._launcher: subprocess.Popen[bytes] | None = None
         self._started = 0.0
         self._retired = False
+        self._disk_mib = 0
 
     def running(self) -> bool:
         """Tell whether its launcher runs; a machine that powered itself off is not running."""
@@ -50,6 +62,17 @@ class RealMachine:
         """Return what it wrote on its console so far."""
         path = self._folder / "console.log"
         return path.read_text(errors="replace") if path.is_file() else ""
+
+    def limit_disk(self, mib: int) -> None:
+        """Give it a disk that holds so much; one that is there takes the new size at once, full or not."""
+        with self._lock:
+            self._disk_mib = mib
+            if self._folder.is_mount():
+                run(["mount", "-o", f"remount,size={mib}m", str(self._folder)])
+
+    def cut_power(self) -> None:
+        """Stop it as a power failure does."""
+        self.power_off(0.0)
 
     def power_on(self) -> None:
         """Start it and return when its launcher runs; on already is fine."""
@@ -120,16 +143,19 @@ class RealMachine:
                 self._launcher.wait()
 
     def _make_disk(self) -> None:
+        if self._disk_mib:
+            self._folder.mkdir(parents=True)
+            run(["mount", "-t", "tmpfs", "-o", f"size={self._disk_mib}m,mode=755", "disk", str(self._folder)])
         for name in ("upper", "work", "merged"):
             (self._folder / name).mkdir(parents=True)
         layers = f"lowerdir={self._image},upperdir={self._folder / 'upper'},workdir={self._folder / 'work'}"
         run(["mount", "-t", "overlay", "overlay", "-o", layers, str(self.root)])
+        here = self._network.addresses(self.low)
         write_seed(
             self.root,
             name=self._hostname,
-            public_v4=self._network.addresses(self.low).public_v4,
-            networkd=self._network.networkd_file(self.low),
-            resolver=self._resolver,
+            public_v4=here.public_v4,
+            network=network_files(self._suite, here, self._resolver),
             user_data=self._user_data,
         )
 

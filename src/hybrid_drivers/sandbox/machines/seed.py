@@ -22,15 +22,16 @@ def new_host_key() -> tuple[str, str]:
     return private.decode(), public.decode()
 
 
-def write_seed(root: Path, *, name: str, public_v4: str, networkd: str, resolver: str, user_data: str) -> None:
+def write_seed(
+    root: Path, *, name: str, public_v4: str, network: Mapping[str, tuple[str, int]], user_data: str
+) -> None:
     """Write the files into a machine's root folder. The key material gets mode 0600.
 
     Args:
         root: the machine's merged root folder; nothing has run in it yet.
         name: its host name; also stands in ``/etc/hosts``, without which sudo and mail tools wait for DNS.
         public_v4: the address of that line.
-        networkd: the text of its systemd.network file.
-        resolver: the text of its resolv.conf; empty where no DNS can be reached.
+        network: path, text and mode of the files that configure its network.
         user_data: a cloud-config document.
     """
     config = cloudconfig.parse(user_data)
@@ -44,8 +45,7 @@ def write_seed(root: Path, *, name: str, public_v4: str, networkd: str, resolver
         "etc/hostname": (f"{short}\n", 0o644),
         "etc/hosts": (f"127.0.0.1 localhost\n{public_v4} {names}\n", 0o644),
         "etc/machine-id": (hashlib.md5(f"{name} {public}".encode(), usedforsecurity=False).hexdigest() + "\n", 0o444),
-        "etc/resolv.conf": (resolver, 0o644),
-        "etc/systemd/network/10-eth0.network": (networkd, 0o644),
+        **network,
         "etc/ssh/ssh_host_ed25519_key": (private, 0o600),
         "etc/ssh/ssh_host_ed25519_key.pub": (f"{public}\n", 0o644),
         "root/.ssh/authorized_keys": ("".join(f"{line}\n" for line in config.authorized_keys), 0o600),
