@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.hostconfig.facts import Facts
-from hybrid_drivers.hostconfig.parameters import Address, Interface
+from hybrid_drivers.hostconfig.parameters import Address, Interface, InterfaceOrLabel
 from hybrid_drivers.hostconfig.primitives import command
 from hybrid_drivers.hostconfig.steps import Step, words
 
@@ -21,7 +21,9 @@ _LAST_RESORT = "192.168.150.1/24"
 class Parameters:
     """Names and defaults: OpenNebula ``share/oneprovision/ansible/roles/bridged-networking/defaults/main.yml``.
 
-    Where OneProvision failed (no eth1 and no address given), the bridge is for the host's own guests.
+    Where OneProvision failed (no eth1 and no address given), the bridge is for the host's own guests. Without an
+    address given the bridge takes over those of ``ip_iface`` when that is its port: all, IPv6 too, with routes and name
+    servers. ``iface_manage: no``: people connect a port themselves; it is neither asked for nor touched.
     """
 
     bridged_networking_bridge: Interface = Interface("br0")  # noqa: RUF009 - a NewType of str, as immutable as str
@@ -31,7 +33,7 @@ class Parameters:
     bridged_networking_static_ip: Address = Address("")  # noqa: RUF009 - as above
     bridged_networking_static_netmask: Address = Address("255.255.255.0")  # noqa: RUF009 - as above
     bridged_networking_static_gateway: Address = Address("")  # noqa: RUF009 - as above
-    bridged_networking_ip_iface: Interface = _DEFAULT_INTERFACE
+    bridged_networking_ip_iface: InterfaceOrLabel = InterfaceOrLabel(_DEFAULT_INTERFACE)  # noqa: RUF009 - as above
 
 
 PARAMETERS = Parameters

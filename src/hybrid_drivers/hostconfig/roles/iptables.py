@@ -1,6 +1,10 @@
 """Role ``iptables``: what may come in, and NAT for guests. The name is OneProvision's; nftables does it.
 
-All of it is one nftables table of our own, loaded at boot by a unit of our own: rules of others stay as they are.
+All of it is two nftables tables of our own, loaded at boot by a unit of our own: rules of others stay as they are.
+The base rules are for IPv4 and IPv6. NAT is for IPv4 only, as OneProvision's: the bridge gives guests no IPv6 addresses
+that would need hiding, and forwarding IPv6 would make the host ignore its own router's advertisements (Linux
+``Documentation/networking/ip-sysctl``: ``forwarding`` and ``accept_ra``). NAT is a table of family ``ip``, because
+``inet`` cannot do NAT before Linux 5.2 (nft(8), chains of type nat).
 """
 
 from __future__ import annotations
@@ -10,13 +14,14 @@ from dataclasses import dataclass
 
 from hybrid_drivers.hostconfig.facts import Facts
 from hybrid_drivers.hostconfig.parameters import Interface, Service, parse
-from hybrid_drivers.hostconfig.primitives import file, packages, sysctl
+from hybrid_drivers.hostconfig.primitives import command, file, packages, sysctl
 from hybrid_drivers.hostconfig.roles import bridged_networking
 from hybrid_drivers.hostconfig.steps import Step, words
 
 _ROLE = "iptables"
 _TABLE = "opennebula_hybrid"
 _FILE = "/etc/opennebula-hybrid/firewall.nft"
+_PARTS = "/etc/opennebula-hybrid/firewall.d/*.nft"
 _UNIT = "opennebula-hybrid-firewall.service"
 # Ordered as Debian's nftables.service; after it and with it, because its own file flushes all rules.
 _UNIT_TEXT = f"""\
@@ -27,6 +32,7 @@ Wants=network-pre.target
 Before=network-pre.target shutdown.target
 After=nftables.service
 PartOf=nftables.service
+ReloadPropagatedFrom=nftables.service
 Conflicts=shutdown.target
 
 [Service]
@@ -34,7 +40,8 @@ Type=oneshot
 RemainAfterExit=yes
 ExecStart=/usr/sbin/nft -f {_FILE}
 ExecReload=/usr/sbin/nft -f {_FILE}
-ExecStop=/usr/sbin/nft delete table inet {_TABLE}
+ExecStop=-/usr/sbin/nft delete table inet {_TABLE}
+ExecStop=-/usr/sbin/nft delete table ip {_TABLE}
 
 [Install]
 WantedBy=sysinit.target
@@ -45,8 +52,10 @@ WantedBy=sysinit.target
 class Parameters:
     """Names and defaults: OpenNebula ``share/oneprovision/ansible/roles/iptables/defaults/main.yml``.
 
-    ``iptables_masquerade_enabled`` may also be ``auto``, and is when not given: NAT for a bridge that leads nowhere
-    else. An empty ``iptables_masquerade_interface`` means every way out.
+    ``iptables_masquerade_enabled`` may also be ``auto``, and is when not given: no, as in OneProvision, unless the
+    bridge leads nowhere (where OneProvision failed): then its guests get NAT. An empty
+    ``iptables_masquerade_interface`` is the default route's. As after a restart of OneProvision's hosts, traffic that
+    the host only forwards is let through.
     """
 
     iptables_ip_forward_enabled: bool = True
@@ -68,9 +77,8 @@ def steps(parameters: Parameters, facts: Facts) -> Sequence[Step]:
     persistent = parameters.iptables_manage_persistent
     nat = {True: "yes", False: "no", None: "auto"}[parameters.iptables_masquerade_enabled]
     arguments = words("yes" if persistent else "no", nat, bridge, parameters.iptables_masquerade_interface)
-    found = [packages(_ROLE, ("nftables",))]
-    if parameters.iptables_ip_forward_enabled:
-        found.append(sysctl(_ROLE, "net.ipv4.ip_forward", "1"))
+    forward = "1" if parameters.iptables_ip_forward_enabled else "0"
+    found = [packages(_ROLE, ("nftables",)), sysctl(_ROLE, "net.ipv4.ip_forward", forward)]
     if persistent:
         found.append(file(_ROLE, f"/etc/systemd/system/{_UNIT}", _UNIT_TEXT))
     rules = Step(
@@ -80,7 +88,13 @@ def steps(parameters: Parameters, facts: Facts) -> Sequence[Step]:
         apply=f"put_firewall {arguments}",
         stdin=_rules(parameters),
     )
-    return (*found, rules)
+    retired = command(
+        _ROLE,
+        "retire the rules OneProvision wrote",
+        check="no_oneprovision_rules",
+        apply="retire_oneprovision_rules",
+    )
+    return (*found, rules, retired)
 
 
 def _rules(parameters: Parameters) -> str:
@@ -96,6 +110,10 @@ table inet {_TABLE} {{
         type filter hook input priority 10; policy accept;
 {text}
     }}
+}}
+table ip {_TABLE}
+delete table ip {_TABLE}
+table ip {_TABLE} {{
     chain postrouting {{
         type nat hook postrouting priority 100; policy accept;
         @NAT@
@@ -111,9 +129,13 @@ def _input(parameters: Parameters) -> list[str]:
         'iifname "lo" accept',
         "meta l4proto { icmp, ipv6-icmp } accept",
         "tcp dport { @SSH_PORTS@ } accept",
+        # What libvirt offers on its own networks; an accept in its own table does not keep ours from refusing.
+        'iifname "virbr*" udp dport { 53, 67 } accept',
+        'iifname "virbr*" tcp dport { 53, 67 } accept',
         "ip6 daddr fe80::/64 udp dport 546 accept",
     ]
     lines += [f"{where}{one.protocol} dport {one.port} accept" for one in parameters.iptables_base_rules_services]
+    lines.append(f'include "{_PARTS}"')
     if parameters.iptables_base_rules_strict:
         lines.append(f"{where}reject with icmpx type admin-prohibited")
     return lines
