@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -10,7 +11,7 @@ from hybrid_drivers.secret import Secret
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Peer:
-    """A host of the same cluster, by the address at which the others reach it (IPv4)."""
+    """A host of the same cluster, by the address at which the others reach it."""
 
     host_id: int
     address: str
@@ -33,3 +34,32 @@ class Facts:
     address: str = ""
     peers: tuple[Peer, ...] = ()
     given: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The IPv4 addresses of the hosts of the cluster, each once, ordered by host id.
+
+        The same on all of them. Two hosts behind one address count once: an overlay cannot tell them apart, and one of
+        them is most often a host object whose machine is gone.
+        """
+        return tuple(dict.fromkeys(peer.address for peer in sorted(self.peers) if is_ipv4(peer.address)))
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The ``members`` without this host."""
+        return tuple(address for address in self.members if address != self.address)
+
+    @property
+    def unreachable(self) -> tuple[str, ...]:
+        """The addresses of hosts that are no ``members``, because they are not IPv4."""
+        found = (peer.address for peer in sorted(self.peers) if peer.address and not is_ipv4(peer.address))
+        return tuple(dict.fromkeys(found))
+
+
+def is_ipv4(text: str) -> bool:
+    """Tell whether this is an IPv4 address."""
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return True
