@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.support.node import Node
 from hybrid_drivers.errors import HostKeyMismatch, StepFailed
 from hybrid_drivers.hostconfig import hostkeys, primitives
 from hybrid_drivers.hostconfig.facts import Facts
+from hybrid_drivers.hostconfig.publickey import PublicKey
 from hybrid_drivers.hostconfig.report import StepReport, StepStatus
 from hybrid_drivers.hostconfig.runner import SshTarget, connect
 from hybrid_drivers.hostconfig.script import Script, compile_script, render
@@ -20,7 +22,9 @@ from hybrid_drivers.hostconfig.steps import Step
 from hybrid_drivers.sandbox.machines.nspawn import NspawnMachines
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+FROM_DISTRIBUTION = {"opennebula_repository_enabled": "no"}
 PARAMETERS = {
+    **FROM_DISTRIBUTION,
     "bridged_networking_static_ip": "192.168.77.1",
     "opennebula_node_kvm_param_nested": "yes",
     "sysctl_settings": "net.ipv4.conf.all.accept_redirects=0",
@@ -96,7 +100,7 @@ def test_qemu_runs_as_oneadmin(node: Node) -> None:
 
 def assert_network(node: Node) -> None:
     assert "inet 192.168.77.1/24" in node.says("ip -4 address show dev br0")
-    rules = node.says("nft list table inet opennebula_hybrid")
+    rules = node.says("nft list table inet opennebula_hybrid; nft list table ip opennebula_hybrid")
     assert 'ip saddr 192.168.77.0/24 oifname != "br0" masquerade' in rules
     assert "tcp dport 22 accept" in rules
     assert node.says("cat /proc/sys/net/ipv4/ip_forward") == "1\n"
@@ -195,8 +199,10 @@ def test_a_cut_off_installation_is_finished_by_the_next_run(node: Node) -> None:
 
 
 def test_a_broken_sshd_setting_is_not_used(node: Node, script: Script) -> None:
-    node.says("echo 'NoSuchKeyword yes' >/etc/ssh/sshd_config.d/90-broken.conf; rm -f /etc/ssh/sshd_config.d/05-*")
-    strict = compile_script(["default"], {"opennebula_ssh_sshd_passwordauthentication": "yes"}, Facts())
+    node.says("echo 'NoSuchKeyword yes' >/etc/ssh/sshd_config.d/90-broken.conf; rm -f /etc/ssh/sshd_config.d/00-0-*")
+    strict = compile_script(
+        ["default"], {**FROM_DISTRIBUTION, "opennebula_ssh_sshd_passwordauthentication": "yes"}, Facts()
+    )
     only_sshd = [step for step in strict.steps if step.name == "set how people log in"]
     try:
         with pytest.raises(StepFailed, match=r"sshd refuses the settings: .*NoSuchKeyword"):
@@ -208,11 +214,12 @@ def test_a_broken_sshd_setting_is_not_used(node: Node, script: Script) -> None:
 
 
 def test_root_login_is_not_locked_out(node: Node) -> None:
-    locked = compile_script(["default"], {"opennebula_ssh_sshd_permitrootlogin": "no"}, Facts())
+    locked = compile_script(["default"], {**FROM_DISTRIBUTION, "opennebula_ssh_sshd_permitrootlogin": "no"}, Facts())
     with pytest.raises(StepFailed, match="would lock us out"):
         node.runs(render([step for step in locked.steps if step.name == "set how people log in"]))
 
 
+BOBS = PublicKey(hostkeys.generate(b"b" * 32).public)
 PRIMITIVES: list[tuple[Step, str]] = [
     (primitives.file("r", "/etc/x/y'z", "it's\n", mode="600", name="n"), '[ "$(cat "/etc/x/y\'z")" = "it\'s" ]'),
     (primitives.directory("r", "/srv/x", mode="700"), "[ -d /srv/x ]"),
@@ -229,6 +236,25 @@ PRIMITIVES: list[tuple[Step, str]] = [
         "[ -e /etc/modules-load.d/opennebula-hybrid-no_such_module.conf ]",
     ),
     (primitives.packages("r", ["bc"]), "command -v bc"),
+    (primitives.packages("r", {"redhat": ["none"], "debian": ["dc"]}, name="each its own"), "command -v dc"),
+    (
+        primitives.checked_file(
+            "r", "/etc/sudoers.d/x", "ann ALL=(ALL) NOPASSWD: /bin/true\n", accepted_by="visudo -cf"
+        ),
+        "[ $(stat -c %a:%U:%G /etc/sudoers.d/x) = 440:root:root ] && su ann -c 'sudo -n true'",
+    ),
+    (primitives.line("r", "/etc/x.list", "a  'line'", name="add a line"), "grep -qxF \"a  'line'\" /etc/x.list"),
+    (primitives.group("r", "bob", 4322), "getent group 4322"),
+    (primitives.user("r", "bob", 4322, group="bob", home="/srv/bob"), "getent shadow bob | grep -q '^bob:[*]:'"),
+    (primitives.directory("r", "/srv/bob/.ssh", mode="700", owner="bob:bob"), "[ -d /srv/bob/.ssh ]"),
+    (
+        primitives.authorized_key("r", "bob", "/srv/bob", BOBS),
+        "[ $(stat -c %a:%U:%G /srv/bob/.ssh/authorized_keys) = 600:bob:bob ]",
+    ),
+    (
+        primitives.command("r", "a command", check="[ -e /tmp/made ]", apply=": >/tmp/made"),
+        "[ -e /tmp/made ]",
+    ),
     (primitives.service("r", "cron.service"), "systemctl is-active cron"),
 ]
 
@@ -241,6 +267,28 @@ def test_each_primitive_is_absent_then_present_then_unchanged(node: Node, step: 
     assert len(node.runs(alone, check_only=True).changed) == 1
     assert len(node.runs(alone).changed) == 1
     node.says(proof)
+    assert node.runs(alone).changed == ()
+
+
+def test_each_primitive_is_in_the_table() -> None:
+    """All but the one that changes nothing."""
+    made = {name for name, one in vars(primitives).items() if getattr(one, "__module__", "") == primitives.__name__}
+    source = inspect.getsource(inspect.getmodule(test_each_primitive_is_in_the_table) or primitives)
+    table = source[source.index("PRIMITIVES: list") : source.index("@pytest.mark.parametrize((")]
+    assert {name for name in made if f"primitives.{name}(" not in table} == {"require"}
+
+
+def test_files_that_are_refused_are_not_put_into_place(node: Node) -> None:
+    refused = primitives.checked_file("r", "/etc/sudoers.d/bad", "ann ALL=(\n", accepted_by="visudo -cf")
+    with pytest.raises(StepFailed, match="syntax error"):
+        node.runs(render([refused]))
+    node.says("[ ! -e /etc/sudoers.d/bad ]")
+
+
+def test_a_key_that_is_commented_out_does_not_count(node: Node) -> None:
+    alone = render([primitives.authorized_key("r", "bob", "/srv/bob", BOBS)])
+    node.says("mkdir -p /srv/bob/.ssh && sed -i 's/^/# /' /srv/bob/.ssh/authorized_keys")
+    assert len(node.runs(alone).changed) == 1
     assert node.runs(alone).changed == ()
 
 

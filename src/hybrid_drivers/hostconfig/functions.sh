@@ -46,7 +46,9 @@ choose() {
             esac
         done
     done
-    stop "no settings are known for this system: $(os PRETTY_NAME)"
+    printf 'no settings are known for this system: %s\n' "$(os PRETTY_NAME)" >&2
+    printf 'no-settings-for-this-system' # nothing has this name, so whatever it is used for fails
+    return 1
 }
 
 # --- files -------------------------------------------------------------------------------------------------------

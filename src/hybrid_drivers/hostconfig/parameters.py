@@ -1,7 +1,7 @@
 """OneProvision's variables, flat and as text, to the typed parameters of a role.
 
 A role's parameters are a frozen dataclass whose field names are the variables' own names. Kinds of fields: text,
-``bool``, ``Address`` (IPv4 or empty), and tuples of text or of ``Service``.
+``bool``, ``int``, ``Address`` (IPv4 or empty), and tuples of text or of ``Service``.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from hybrid_drivers.errors import ConfigError
 P = TypeVar("P")
 Address = NewType("Address", str)
 Interface = NewType("Interface", str)
+InterfaceOrLabel = NewType("InterfaceOrLabel", str)
 
 _TRUE, _FALSE = {"yes", "true", "on", "1"}, {"no", "false", "off", "0"}  # as YAML 1.1 and Ansible take them
 _NONE = {"", "null", "none", "~"}
@@ -94,6 +95,14 @@ def _interface(text: str) -> Interface:
     return Interface(text)
 
 
+def _interface_or_label(text: str) -> InterfaceOrLabel:
+    """Take a name such as ``bond0:0`` too, by which ifupdown and OneProvision's templates call a second address."""
+    name, colon, number = text.partition(":")
+    if colon and not (_interface(name) and number.isalnum() and len(text) <= 15):
+        raise ValueError(text)
+    return InterfaceOrLabel(f"{_interface(name)}{colon}{number}")
+
+
 def _texts(text: str) -> tuple[str, ...]:
     loaded = yaml.safe_load(text) if text.startswith("[") else text.replace(",", " ").split()
     if not isinstance(loaded, list) or not all(isinstance(item, str) for item in loaded):
@@ -118,9 +127,11 @@ def _service(protocol: str, port: object) -> Service:
 _KINDS: Mapping[object, tuple[Callable[[str], object], str]] = {
     str: (str, "text"),
     bool: (_bool, "yes or no"),
+    int: (int, "a number"),
     bool | None: (_maybe_bool, "yes, no or auto"),
     Address: (_address, "an IPv4 address"),
     Interface: (_interface, "the name of a network interface"),
+    InterfaceOrLabel: (_interface_or_label, "the name of a network interface, or a label such as bond0:0"),
     tuple[str, ...]: (_texts, "a list"),
     tuple[Service, ...]: (_services, "a list like tcp/22,udp/4789"),
 }

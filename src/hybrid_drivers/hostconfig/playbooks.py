@@ -10,19 +10,27 @@ from hybrid_drivers.hostconfig.parameters import check_names
 from hybrid_drivers.hostconfig.roles import PEER_ROLES, known_parameters, steps_of
 from hybrid_drivers.hostconfig.steps import Step
 
+_BEFORE = ("python", "ddc", "opennebula-repository")
+_AFTER = ("opennebula-ssh", "tuntap", "bridged-networking", "iptables", "tuned", "sysctl")
+
+# OneProvision 6.x had one for each provider; they differed in names of interfaces, which are not needed here.
+_EVPN_AFTER = ("opennebula-ssh", "frr", "iptables", "tuned", "sysctl")
+_EVPN = (*_BEFORE, "opennebula-node-kvm", *_EVPN_AFTER)
+
 PLAYBOOKS: Mapping[str, tuple[str, ...]] = {
-    "default": (
-        "python",
-        "ddc",
-        "opennebula-node-kvm",
-        "opennebula-ssh",
-        "tuntap",
-        "bridged-networking",
-        "iptables",
-        "sysctl",
+    "default": (*_BEFORE, "opennebula-node-kvm", *_AFTER),
+    "default_lxc": (*_BEFORE, "opennebula-node-lxc", *_AFTER),
+    "static_vxlan": (
+        *(*_BEFORE, "opennebula-node-kvm", "opennebula-ssh", "tuntap", "bridged-networking"),
+        *("opennebula-p2p-vxlan", "iptables", "tuned", "sysctl"),
     ),
+    "evpn": _EVPN,
+    "evpn_lxc": (*_BEFORE, "opennebula-node-lxc", *_EVPN_AFTER),
+    **dict.fromkeys(("aws", "equinix", "packet", "google", "digitalocean", "vultr", "scaleway"), _EVPN),
+    "onprem": tuple(role for role in _EVPN if role != "iptables"),  # OneProvision left it as the owner has it
     "dummy": ("dummy",),
 }
+SUFFIXES = (".yml", ".yaml")  # of Ansible's playbooks
 
 
 def plan(playbooks: Sequence[str], facts: Facts, *, peers_only: bool = False) -> tuple[Step, ...]:
@@ -39,19 +47,26 @@ def plan(playbooks: Sequence[str], facts: Facts, *, peers_only: bool = False) ->
     return tuple(step for role in wanted for step in steps_of(role, facts))
 
 
+def is_path(playbook: str) -> bool:
+    """Tell whether a playbook is Ansible's: named by its file."""
+    return "/" in playbook or playbook.endswith(SUFFIXES)
+
+
 def depend_on_peers(playbooks: Sequence[str]) -> bool:
-    """Tell whether the playbooks must run again when a host joins or leaves the cluster.
+    """Tell whether the playbooks must run again when a host joins or leaves the cluster; Ansible's need not.
 
     Raises:
         ConfigError: an unknown playbook.
     """
-    return any(role in PEER_ROLES for name in playbooks for role in _roles(name))
+    return any(role in PEER_ROLES for name in playbooks if not is_path(name) for role in _roles(name))
 
 
 def _roles(playbook: str) -> tuple[str, ...]:
     if playbook in PLAYBOOKS:
         return PLAYBOOKS[playbook]
+    if is_path(playbook):
+        raise ConfigError(f"playbook '{playbook}' is Ansible's, which cannot be part of a script of ours")
     known = ", ".join(PLAYBOOKS)
-    if "/" in playbook or playbook.endswith((".yml", ".yaml")):
-        raise ConfigError(f"playbook '{playbook}': Ansible playbooks are not available yet; known are {known}")
-    raise ConfigError(f"there is no playbook '{playbook}'; known are {known}")
+    raise ConfigError(
+        f"there is no playbook '{playbook}'; known are {known}; Ansible's are named by file: {playbook}.yml"
+    )

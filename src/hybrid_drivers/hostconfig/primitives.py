@@ -23,8 +23,12 @@ def command(role: str, name: str, *, check: str, apply: str, triggers: Sequence[
 
 def packages(role: str, names: Sequence[str] | PerSystem, *, name: str = "install packages") -> Step:
     """Install packages, the same everywhere or each system's own; those there already are not upgraded."""
-    listed = chosen(names) if isinstance(names, Mapping) else words(*names)
-    return Step(role=role, name=name, check=f"have_packages {listed}", apply=f"install_packages {listed}")
+    if isinstance(names, Mapping):
+        before, listed = "# shellcheck disable=SC2046 # several names\n    ", chosen(names)
+    else:
+        before, listed = "", words(*names)
+    check, apply = (f"{before}{verb} {listed}" for verb in ("have_packages", "install_packages"))
+    return Step(role=role, name=name, check=check, apply=apply)
 
 
 def file(
@@ -98,10 +102,11 @@ def setting(role: str, path: str, key: str, value: str, *, triggers: Sequence[st
 def authorized_key(role: str, user: str, home: str, key: PublicKey) -> Step:
     """Let ``key`` log in as ``user``; other keys of that user stay. The user's group has the user's name."""
     path = quote(f"{home}/.ssh/authorized_keys")
+    is_there = f"grep -qs {quote(f'^[^#]*{key.blob}')} {path}"
     return Step(
         role=role,
         name=f"let a key of the front-end log in as {user}",
-        check=all_of(f"grep -qsF {quote(key.blob)} {path}", f'[ "$(stat -c %a:%U {path})" = {quote(f"600:{user}")} ]'),
+        check=all_of(is_there, f'[ "$(stat -c %a:%U {path})" = {quote(f"600:{user}")} ]'),
         # awk ends a last line that lacks its newline
         apply=f"{{ awk 1 {path} 2>/dev/null || true; cat; }} | put_file {path} 600 {quote(f'{user}:{user}')}",
         stdin=f"{key.line}\n",

@@ -37,7 +37,12 @@ from hybrid_drivers.hostconfig.playbooks import plan
 from hybrid_drivers.hostconfig.steps import Step, quote, words
 
 PROTOCOL = 1
-SHELL_FILES = ("preamble.sh", "functions.sh", "packages.sh", "sshd.sh", "network.sh", "vxlan.sh", "firewall.sh")
+SHELL_FILES = (
+    *("preamble.sh", "functions.sh", "packages.sh", "dnf.sh", "repository.sh", "sshd.sh"),
+    *("ddc.sh", "node.sh"),
+    *("network.sh", "network_files.sh", "network_change.sh", "network_backends.sh", "taps.sh"),
+    *("vxlan.sh", "firewall.sh"),
+)
 _RUN_STEP = re.compile(r"^run_step (\d+) '([^']*)' '([^']*)' (?:must|-)(?: |$)", re.MULTILINE)
 _MAIN = "\nmain() {\n"
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from tests.support.ansible_site import site, temporary  # noqa: F401 - fixtures
 
 from hybrid_drivers.hostconfig.runner import SshTarget
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hybrid_drivers.errors import ConfigError
@@ -13,10 +15,12 @@ from hybrid_drivers.secret import Secret
 
 BLOB = "A" * 68
 KEY = f"ssh-ed25519 {BLOB} oneadmin@front-end"
+FACTS = Facts(opennebula_version="7.0.1")
+KEYED = replace(FACTS, oneadmin_keys=(KEY,))
 
 
 def compiled(given: dict[str, str], *playbooks: str) -> Script:
-    return compile_script(playbooks or ("default",), given, Facts(oneadmin_keys=(KEY,)))
+    return compile_script(playbooks or ("default",), given, KEYED)
 
 
 def names(given: dict[str, str]) -> list[str]:
@@ -25,21 +29,27 @@ def names(given: dict[str, str]) -> list[str]:
 
 def test_default_has_its_roles_in_oneprovisions_order() -> None:
     roles = list(dict.fromkeys(step.role for step in compiled({}).steps))
-    assert roles == ["ddc", "opennebula-node-kvm", "opennebula-ssh", "tuntap", "bridged-networking", "iptables"]
+    assert roles[:4] == ["ddc", "opennebula-repository", "opennebula-node-kvm", "opennebula-ssh"]
+    assert roles[4:] == ["tuntap", "bridged-networking", "iptables"]
+
+
+def test_tuned_is_there_when_asked_for() -> None:
+    steps = compiled({"tuned_profile": "virtual-host"}, "default_lxc").steps
+    assert [step.name for step in steps if step.role == "tuned"][-1] == "use profile virtual-host"
 
 
 def test_several_playbooks_run_in_order_and_a_role_once() -> None:
-    steps = plan(["dummy", "default", "dummy"], Facts())
+    steps = plan(["dummy", "default", "dummy"], FACTS)
     assert steps[0].role == "dummy"
-    assert len(steps) == 1 + len(plan(["default"], Facts()))
+    assert len(steps) == 1 + len(plan(["default"], FACTS))
 
 
 @pytest.mark.parametrize(
     ("playbooks", "given", "text"),
     [
         (["defualt"], {}, "no playbook 'defualt'; known are " + ", ".join(PLAYBOOKS)),
-        (["/etc/one/site.yml"], {}, "Ansible playbooks are not available yet"),
-        (["site.yaml"], {}, "Ansible playbooks are not available yet"),
+        (["/etc/one/site.yml"], {}, "site.yml' is Ansible's"),
+        (["site.yaml"], {}, "site.yaml' is Ansible's"),
         (["default"], {"bridged_networking_brige": "br1"}, "did you mean 'bridged_networking_bridge'"),
         (["default"], {"nonsense": "1"}, "no parameter 'nonsense'"),
         (["default"], {"bridged_networking_bridge": "br 1"}, "bridged_networking_bridge is 'br 1', expected the name"),
@@ -58,18 +68,22 @@ def test_several_playbooks_run_in_order_and_a_role_once() -> None:
         (["default"], {"opennebula_ssh_deploy_private_key": "yes"}, "oneadmin has no private key here"),
         (["default"], {"tuntap_mode": "tup"}, "tuntap_mode is 'tup'"),
         (["default"], {"sysctl_settings": "a b"}, "expected key=value"),
+        (["default"], {"tuned_profile": "$(id)"}, "expected a profile like virtual-host"),
+        (["default"], {"opennebula_node_selinux_booleans": "x"}, "opennebula_node_selinux_booleans is 'x', expected a"),
+        (["default"], {"opennebula_node_selinux_booleans": "[{name: a, state: maybe}]"}, "expected a list like [{name"),
+        (["default_lxc"], {"opennebula_node_selinux_booleans": "[{name: a b, state: yes}]"}, "expected a list like"),
     ],
 )
 def test_wrong_input_is_named(playbooks: list[str], given: dict[str, str], text: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        compile_script(playbooks, given, Facts())
+        compile_script(playbooks, given, FACTS)
     assert text in str(caught.value)
 
 
 @pytest.mark.parametrize("key", ["", "junk", "ssh-rsa", f"{KEY}\n{KEY}", "ssh-ed25519 $(id)$(id)$(id)$(id)$(id)$(id)"])
 def test_a_public_key_is_one_line(key: str) -> None:
     with pytest.raises(ConfigError, match="is not an SSH public key"):
-        compile_script(["default"], {}, Facts(oneadmin_keys=(key,)))
+        compile_script(["default"], {}, replace(FACTS, oneadmin_keys=(key,)))
 
 
 @pytest.mark.parametrize(
@@ -88,10 +102,10 @@ def test_public_keys(line: str, kind: str) -> None:
 
 def test_the_private_key_goes_to_the_host_only_when_asked_for() -> None:
     secret = Secret("-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n")
-    without = compile_script(["default"], {}, Facts(oneadmin_keys=(KEY,), oneadmin_private_key=secret))
+    without = compile_script(["default"], {}, replace(KEYED, oneadmin_private_key=secret))
     assert "PRIVATE KEY" not in without.text
     asked = {"opennebula_ssh_deploy_private_key": "yes"}
-    with_it = compile_script(["default"], asked, Facts(oneadmin_keys=(KEY,), oneadmin_private_key=secret))
+    with_it = compile_script(["default"], asked, replace(KEYED, oneadmin_private_key=secret))
     assert secret.reveal() in with_it.text
     assert "/var/lib/one/.ssh/id_ed25519" in with_it.text
 
@@ -118,6 +132,14 @@ def test_the_private_key_goes_to_the_host_only_when_asked_for() -> None:
         ({"opennebula_ssh_sshd_passwordauthentication": "yes"}, "sshd_is yes prohibit-password"),
         ({"sysctl_settings": "vm.swappiness=10"}, "sysctl_is 'vm.swappiness' '10'"),
         ({"opennebula_node_kvm_packages": "a, b"}, "have_packages 'a' 'b'"),
+        ({}, "install_packages $(choose 'debian=opennebula-node-kvm sudo'"),
+        ({"opennebula_repository_enabled": "no"}, "install_packages $(choose 'debian=qemu-system-x86 qemu-utils "),
+        (
+            {"opennebula_node_selinux_booleans": "[{name: a, state: on}, {name: b, state: No}]"},
+            "setsebool -P 'a=1' 'b=0'",
+        ),
+        ({"opennebula_node_kvm_use_ev": "yes"}, "qemu_is_named"),
+        ({"opennebula_ssh_keys_import_root_keys": "yes"}, "missing_root_keys /var/lib/one/.ssh/authorized_keys"),
     ],
 )
 def test_parameters_reach_the_script(given: dict[str, str], inside: str) -> None:
@@ -128,7 +150,6 @@ def test_parameters_reach_the_script(given: dict[str, str], inside: str) -> None
     ("given", "missing"),
     [
         ({"bridged_networking_bridge_manage": "no"}, "make bridge br0"),
-        ({"iptables_ip_forward_enabled": "no"}, "set kernel parameter net.ipv4.ip_forward"),
         ({"opennebula_ssh_manage_sshd": "no"}, "set how people log in"),
         ({"opennebula_ssh_deploy_local": "no"}, "let a key of the front-end log in as oneadmin"),
         ({"opennebula_node_kvm_manage_kvm": "no"}, "look for KVM"),

@@ -11,13 +11,20 @@ import pytest
 
 from hybrid_drivers.errors import HostError, HostUnreachable, StepFailed
 from hybrid_drivers.hostconfig import script as script_module
-from hybrid_drivers.hostconfig.facts import Facts
+from hybrid_drivers.hostconfig.facts import Facts, Peer
+from hybrid_drivers.hostconfig.playbooks import PLAYBOOKS
 from hybrid_drivers.hostconfig.report import ReportReader, StepReport, StepStatus
 from hybrid_drivers.hostconfig.script import PROTOCOL, Script, compile_script, preamble, read_steps, render
 from hybrid_drivers.hostconfig.steps import Step
 
 SHELLS = [shell for shell in (["dash"], ["bash", "--posix"], ["busybox", "sh"]) if shutil.which(shell[0])]
 KEY = "ssh-ed25519 " + "A" * 68 + " oneadmin@front-end"
+FACTS = Facts(
+    oneadmin_keys=(KEY,),
+    opennebula_version="7.0.1",
+    address="198.51.100.1",
+    peers=(Peer(host_id=1, address="198.51.100.1"), Peer(host_id=2, address="198.51.100.2")),
+)
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="apply mode runs as root")
 
 
@@ -40,8 +47,8 @@ def run(script: Script, tmp_path: Path, mode: str = "apply", shell: list[str] | 
 
 
 def test_every_built_in_playbook_compiles_and_reads_back() -> None:
-    for playbook in ("default", "dummy"):
-        script = compile_script([playbook], {}, Facts(oneadmin_keys=(KEY,)))
+    for playbook in PLAYBOOKS:
+        script = compile_script([playbook], {}, FACTS)
         assert [name for _, _, name in read_steps(script.text)] == [one.name for one in script.steps]
         assert [number for number, _, _ in read_steps(script.text)] == list(range(1, len(script.steps) + 1))
 
@@ -51,15 +58,17 @@ def test_file_content_that_looks_like_a_step_is_not_read_as_one() -> None:
     assert read_steps(render([fake]).text) == [(1, "r", "real")]
 
 
+@pytest.mark.parametrize("repository", ["yes", "no"])
 @pytest.mark.parametrize("dialect", ["sh", "dash", "busybox"])
-def test_shellcheck_has_nothing_to_say(dialect: str) -> None:
+def test_shellcheck_has_nothing_to_say_of_any_role(dialect: str, repository: str) -> None:
     if not shutil.which("shellcheck"):
         pytest.skip("needs shellcheck")
     settings = {"iptables_masquerade_enabled": "yes", "opennebula_ssh_deploy_local": "yes", "sysctl_settings": "a.b=1"}
-    script = compile_script(["default"], settings, Facts(oneadmin_keys=(KEY,)))
+    settings |= {"tuned_profile": "virtual-host", "opennebula_ssh_keys_import_root_keys": "yes"}
+    script = compile_script(list(PLAYBOOKS), {**settings, "opennebula_repository_enabled": repository}, FACTS)
     done = subprocess.run(
-        # 2317, 2329: the steps' functions are called by name; 2034: variables set for other functions
-        ["shellcheck", "-s", dialect, "-e", "SC2317,SC2329", "-"],
+        # 2317, 2329: the steps' functions are called by name; 2016: a file's content is quoted, dollar signs and all
+        ["shellcheck", "-s", dialect, "-e", "SC2016,SC2317,SC2329", "-"],
         input=script.text,
         text=True,
         capture_output=True,
@@ -70,10 +79,7 @@ def test_shellcheck_has_nothing_to_say(dialect: str) -> None:
     assert done.returncode == 0
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["preamble.sh", "functions.sh", "packages.sh", "sshd.sh", "network.sh", "vxlan.sh", "firewall.sh", "hostkeys.sh"],
-)
+@pytest.mark.parametrize("name", [*script_module.SHELL_FILES, "hostkeys.sh"])
 def test_shellcheck_passes_each_file(name: str) -> None:
     if not shutil.which("shellcheck"):
         pytest.skip("needs shellcheck")

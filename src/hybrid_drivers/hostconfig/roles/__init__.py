@@ -17,18 +17,23 @@ _MODULES: Mapping[str, str] = {
     "bridged-networking": "bridged_networking",
     "ddc": "ddc",
     "dummy": "dummy",
+    "frr": "frr",
     "iptables": "iptables",
     "opennebula-node-kvm": "opennebula_node_kvm",
+    "opennebula-node-lxc": "opennebula_node_lxc",
     "opennebula-node-qemu": "opennebula_node_qemu",
+    "opennebula-p2p-vxlan": "opennebula_p2p_vxlan",
+    "opennebula-repository": "opennebula_repository",
     "opennebula-ssh": "opennebula_ssh",
     "python": "python",
     "sysctl": "sysctl",
+    "tuned": "tuned",
     "tuntap": "tuntap",
 }
 
 
 # Roles whose steps depend on facts.peers: they run again on every host when one joins or leaves the cluster.
-PEER_ROLES: frozenset[str] = frozenset()
+PEER_ROLES: frozenset[str] = frozenset({"frr", "opennebula-p2p-vxlan"})
 
 
 def known_parameters() -> set[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hybrid_drivers.errors import ConfigError
-from hybrid_drivers.hostconfig.accounts import HOME, ONEADMIN
+from hybrid_drivers.hostconfig.accounts import HOME, ONEADMIN, OWNER
 from hybrid_drivers.hostconfig.facts import Facts
 from hybrid_drivers.hostconfig.primitives import authorized_key, command, directory, file
 from hybrid_drivers.hostconfig.publickey import PublicKey
@@ -18,13 +18,17 @@ _ROOT_LOGIN = ("yes", "no", "without-password", "prohibit-password", "forced-com
 
 @dataclass(frozen=True)
 class Parameters:
-    """Names and defaults: OpenNebula 5.12 ``share/oneprovision/ansible/roles/opennebula-ssh/defaults/main.yml``."""
+    """Names and defaults: OpenNebula ``share/oneprovision/ansible/roles/opennebula-ssh/defaults/main.yml``.
+
+    ``_keys_import_root_keys``, which 6.x added, lets those in as oneadmin who may log in as root.
+    """
 
     opennebula_ssh_manage_sshd: bool = True
     opennebula_ssh_sshd_passwordauthentication: bool = False
     opennebula_ssh_sshd_permitrootlogin: str = "without-password"
     opennebula_ssh_deploy_local: bool = True
     opennebula_ssh_deploy_private_key: bool = False
+    opennebula_ssh_keys_import_root_keys: bool = False
 
 
 PARAMETERS = Parameters
@@ -39,12 +43,26 @@ def steps(parameters: Parameters, facts: Facts) -> Sequence[Step]:
     found: list[Step] = []
     if parameters.opennebula_ssh_manage_sshd:
         found.append(_sshd(parameters))
+    found.append(directory(_ROLE, f"{HOME}/.ssh", mode="700", owner=OWNER))
     if parameters.opennebula_ssh_deploy_local:
-        found.append(directory(_ROLE, f"{HOME}/.ssh", mode="700", owner=f"{ONEADMIN}:{ONEADMIN}"))
         found += [authorized_key(_ROLE, ONEADMIN, HOME, PublicKey(key.strip())) for key in facts.oneadmin_keys]
+    if parameters.opennebula_ssh_keys_import_root_keys:
+        found.append(_root_keys())
     if parameters.opennebula_ssh_deploy_private_key:
-        found.append(_private_key(facts))
+        found += _private_key(facts)
     return found
+
+
+def _root_keys() -> Step:
+    path = f"{HOME}/.ssh/authorized_keys"
+    return command(
+        _ROLE,
+        "let the keys of root log in as oneadmin",
+        check=f'[ -e {path} ] && [ -z "$(missing_root_keys {path})" ]',
+        # All of it is read before put_file takes the file's place.
+        apply=f"{{ awk 1 {path} 2>/dev/null || true; : >>{path}; missing_root_keys {path}; }} |\n"
+        f"        put_file {path} 600 {OWNER}",
+    )
 
 
 def _sshd(parameters: Parameters) -> Step:
@@ -69,11 +87,16 @@ def _sshd(parameters: Parameters) -> Step:
     )
 
 
-def _private_key(facts: Facts) -> Step:
+def _private_key(facts: Facts) -> Sequence[Step]:
+    """Put oneadmin's key pair: the private key is in this file alone, on the host nothing else ever holds it."""
     if facts.oneadmin_private_key is None:
         raise ConfigError(
             "configuration: opennebula_ssh_deploy_private_key is yes, but oneadmin has no private key here"
         )
-    path = f"{HOME}/.ssh/id_{PublicKey(facts.oneadmin_keys[0].strip()).kind if facts.oneadmin_keys else 'rsa'}"
+    public = facts.oneadmin_keys[0].strip() if facts.oneadmin_keys else ""
+    path = f"{HOME}/.ssh/id_{PublicKey(public).kind if public else 'rsa'}"
     text = facts.oneadmin_private_key.reveal()
-    return file(_ROLE, path, text, mode="600", owner=f"{ONEADMIN}:{ONEADMIN}", name="put the key of oneadmin")
+    found = [file(_ROLE, path, text, mode="600", owner=OWNER, name="put the key of oneadmin")]
+    if public:
+        found.append(file(_ROLE, f"{path}.pub", f"{public}\n", owner=OWNER, name="put the public key of oneadmin"))
+    return found
