@@ -92,8 +92,9 @@ def test_only_the_sandbox_imports_the_sandbox() -> None:
         (("pyone",), ours("oned", "sandbox")),
         (("paramiko",), ours("hostconfig.runner", "sandbox")),
         (("boto3", "botocore"), ours("providers.ec2", "sandbox")),
+        (("ansible",), ours("hostconfig.ansible_callback")),
     ],
-    ids=["lxml", "xml", "pyone", "paramiko", "boto3"],
+    ids=["lxml", "xml", "pyone", "paramiko", "boto3", "ansible"],
 )
 def test_each_outside_library_has_its_door(library: tuple[str, ...], allowed: tuple[str, ...]) -> None:
     assert offenders(library, allowed=allowed) == []

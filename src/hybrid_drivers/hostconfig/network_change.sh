@@ -9,7 +9,7 @@ await() {
     await_end=$(($(date +%s) + network_wait))
     until "$@" >/dev/null 2>&1; do
         [ "$(date +%s)" -lt "$await_end" ] || return 1
-        sleep 0.5
+        sleep 0.1
     done
 }
 

@@ -11,13 +11,14 @@ from hybrid_drivers.hostconfig.script import PROTOCOL, Script
 
 
 class StepStatus(enum.Enum):
-    """What a report says of its step; ``START`` says that it begins."""
+    """What a report says of its step; ``START`` says that it begins, only Ansible's have ``SKIPPED``."""
 
     START = "start"
     OK = "ok"
     CHANGED = "changed"
     WOULD_CHANGE = "would-change"
     FAILED = "failed"
+    SKIPPED = "skipped"
 
 
 @dataclass(frozen=True, kw_only=True)

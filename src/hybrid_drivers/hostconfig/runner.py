@@ -129,6 +129,11 @@ class Session:
         return self._target.address
 
     @property
+    def target(self) -> SshTarget:
+        """Return where and as whom we are logged in."""
+        return self._target
+
+    @property
     def host_key(self) -> str:
         """Return the key the server proved to have, as ``ssh-ed25519 AAAA...``."""
         key = self._transport.get_remote_server_key()

@@ -1,0 +1,1 @@
+"""Runs inside Ansible's own Python, never imported by ours: Ansible loads it from this folder."""
