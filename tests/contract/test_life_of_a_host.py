@@ -109,7 +109,7 @@ def test_offline_while_on_the_way_makes_it_ready_but_silent(provider: str) -> No
 
 def test_progress_is_told(provider: str) -> None:
     seen: list[str] = []
-    with quick_lab(provider, provisioning=0.5, provision={"PLAYBOOK": "default"}, step_delay=0.02) as lab:
+    with quick_lab(provider, provisioning=2.0, provision={"PLAYBOOK": "default"}, step_delay=0.05) as lab:
         host_id = lab.create("edge1")
 
         def ready() -> bool:

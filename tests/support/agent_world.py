@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -29,8 +29,10 @@ from hybrid_drivers.agent.reporter import Reporter
 from hybrid_drivers.agent.settings import AgentSettings, Settings
 from hybrid_drivers.config import Location
 from hybrid_drivers.errors import HostKeyMismatch, HybridError
+from hybrid_drivers.hostconfig.configuration import Configuration
 from hybrid_drivers.hostconfig.report import RunReport
 from hybrid_drivers.hostconfig.runner import SshTarget
+from hybrid_drivers.hostconfig.script import Script
 from hybrid_drivers.model import HostState, RaftState
 from hybrid_drivers.oned.actions import StartMonitor, StopMonitor
 from hybrid_drivers.oned.api import Oned
@@ -184,11 +186,13 @@ class Nodes:
     def __init__(self, provider: FakeProvider) -> None:
         self.provider = provider
         self.trouble: list[HybridError] = []
+        self.runs: list[tuple[str, bool, int]] = []  # address, whether it was only a look, number of steps
 
     def patch(self) -> list[Any]:
         """Return started patches of the functions that speak SSH."""
         changes = {
             "configure": self.configure,
+            "run": self.run,
             "sync_remotes": lambda *_: None,
             "start_probes": self.start_probes,
             "stop_probes": lambda *_: None,
@@ -198,7 +202,20 @@ class Nodes:
             patch.start()
         return patches
 
-    def configure(self, target: SshTarget, keys: node.Delivered, script: object, **hooks: Any) -> RunReport:
+    def run(
+        self, target: SshTarget, configuration: Configuration, on_step: object, *, check_only: bool, limit: float
+    ) -> RunReport:
+        if self.trouble:
+            raise self.trouble.pop()
+        if self.provider.host_keys[target.address] not in target.host_keys:
+            raise HostKeyMismatch(f"{target.address} shows another host key")
+        steps = [part.steps for part in configuration.parts if isinstance(part, Script)]
+        self.runs.append((target.address, check_only, sum(map(len, steps))))
+        return RunReport(steps=(), seconds=0.0)
+
+    def configure(
+        self, target: SshTarget, keys: node.Delivered, prepare: Callable[[], Configuration], **hooks: Any
+    ) -> RunReport:
         if self.trouble:
             raise self.trouble.pop()
         if self.provider.host_keys[target.address] not in keys.pinned:
@@ -208,6 +225,7 @@ class Nodes:
         hooks["pin"]((self.provider.host_keys[target.address], fresh))
         self.provider.host_keys[target.address] = fresh
         hooks["pin"]((fresh,))
+        prepare()
         return RunReport(steps=(), seconds=0.0)
 
     def start_probes(self, *_: object) -> bytes:
@@ -274,7 +292,7 @@ class World:
             if self.raft[number].leads and self.clock.now() >= agent.next_sweep:
                 agent.next_sweep = self.clock.now() + SWEEP
                 agent.sweep()
-            for _ in range(200):
+            for _ in range(200 + 20 * len(self.store.hosts)):
                 if not agent.work():
                     return
             raise AssertionError(f"agent {number} is busy without end: {agent.queue.due}")

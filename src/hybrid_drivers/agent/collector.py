@@ -11,6 +11,8 @@ import logging
 from collections.abc import Mapping, Set
 
 from hybrid_drivers.agent.accounts import Account
+from hybrid_drivers.agent.lifecycle import Phase
+from hybrid_drivers.agent.observer import drift_due
 from hybrid_drivers.agent.parts import Parts
 from hybrid_drivers.agent.reconciler import Reconciler
 from hybrid_drivers.agent.record import IM_MAD, HostRecord, read
@@ -29,6 +31,7 @@ class Collector:
         self._orphans: dict[str, float] = {}  # account/machine -> when it was first seen without a host
         self.hosts = 0
         self.ready = 0
+        self.drifting = 0
         self.swept = False
         self.unasked = False  # some account could not be asked in the last sweep: what it has is not known
 
@@ -67,6 +70,8 @@ class Collector:
         running = {m.id for _, machines in listed for m in machines if m.state is MachineState.RUNNING}
         ours = [read(host) for host in hosts if host.im_mad == IM_MAD]
         self.hosts, self.ready = len(ours), sum(record.ready for record in ours)
+        self.drifting = sum(record.ready and record.drift != "" for record in ours)
+        self._reconciler.peers_of(hosts)
         waiting = self._reconciler.queue.keys()  # they have their own time, which may be a long one
         for record in ours:
             if ("host", str(record.host.id)) not in waiting and self._wants_attention(record, running):
@@ -74,9 +79,10 @@ class Collector:
 
     def _wants_attention(self, record: HostRecord, running: set[str]) -> bool:
         if record.failure is not None:
-            return record.host.state in (HostState.INIT, HostState.MONITORING_INIT)
+            shown = record.host.template.text("PROVISION_STATE")
+            return record.host.state in (HostState.INIT, HostState.MONITORING_INIT) or shown != Phase.ERROR.value
         trouble = record.host.template.text("PROVISION_ERROR") != ""
-        return not record.ready or record.deploy_id not in running or trouble
+        return not record.ready or record.deploy_id not in running or trouble or drift_due(self._parts, record)
 
     def _machines(self, hosts: list[Host], listed: list[tuple[Account, tuple[Machine, ...]]]) -> None:
         recorded = {host.id: host.template.vector("PROVISION").get("DEPLOY_ID", "") for host in hosts}

@@ -11,6 +11,7 @@ from pathlib import Path
 from hybrid_drivers.agent import logs
 from hybrid_drivers.agent.accounts import Accounts
 from hybrid_drivers.agent.collector import Collector
+from hybrid_drivers.agent.configuring import Configuring
 from hybrid_drivers.agent.departures import Departures
 from hybrid_drivers.agent.im import Monitoring
 from hybrid_drivers.agent.keys import FrontEndKeys
@@ -45,6 +46,7 @@ class HybridCore:
         self._monitor_file = MonitorFile(parts)
         self._monitoring = Monitoring(parts, self.reconciler, self._monitor_file)
         self._machines = Machines5(parts, self.reconciler)
+        self._configuring = Configuring(parts, self.reconciler, self._leadership)
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._look_after, name="sweep", daemon=True)
@@ -66,6 +68,8 @@ class HybridCore:
 
     def handle(self, call: Call) -> Answer:
         """Answer one call of oned or a 5.12 tool."""
+        if call.family == "agent":
+            return self._configuring.answer(call)
         action = actions.parse(call)
         if isinstance(action, actions.StartMonitor):
             return self._monitoring.start(action)
@@ -86,6 +90,7 @@ class HybridCore:
             "agent_id": self._parts.agent_id,
             "hosts": self.collector.hosts,
             "ready": self.collector.ready,
+            "drifting": self.collector.drifting,
             "departures": len(self._parts.departures.all()),
             "orphans": self.collector.orphans,
             "queue": len(self.reconciler.queue.keys()),

@@ -5,19 +5,22 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 
-from hybrid_drivers.agent import lifecycle, userdata
+from hybrid_drivers.agent import lifecycle, peers, userdata
 from hybrid_drivers.agent import record as records
 from hybrid_drivers.agent.departures import Departure
 from hybrid_drivers.agent.lifecycle import Intent, Phase
 from hybrid_drivers.agent.nodework import NodeWork
 from hybrid_drivers.agent.observer import NEW, View
 from hybrid_drivers.agent.parts import Parts
+from hybrid_drivers.agent.queue import Ask
 from hybrid_drivers.agent.record import HostRecord
 from hybrid_drivers.agent.reporter import Shown
 from hybrid_drivers.agent.spec import Spec
+from hybrid_drivers.agent.upkeep import CheckDrift, Rerun, UpdatePeers, UpkeepStep
+from hybrid_drivers.agent.upkeepwork import UpkeepWork
+from hybrid_drivers.agent.wishes import Ended
 from hybrid_drivers.errors import ActionRefused, AllocateRefused, CapacityExhausted, OutcomeUnknown, TokenSpent
 from hybrid_drivers.model import CreateRequest, HostState, Machine, MachineTags, Template
 from hybrid_drivers.oned.template import readable
@@ -28,7 +31,6 @@ LOOK_AT_FAILED = 2.0  # seconds between looks at a host that failed in INIT, unt
 
 log = logging.getLogger(__name__)
 
-Ask = Callable[[tuple[str, str]], None]
 Pause = float | None
 
 
@@ -38,6 +40,7 @@ class Executor:
     def __init__(self, parts: Parts, node: NodeWork, ask: Ask) -> None:
         self._parts = parts
         self._node = node
+        self._upkeep = UpkeepWork(parts, node)
         self._ask = ask
 
     def carry_out(self, view: View, step: lifecycle.Step) -> Pause:
@@ -70,15 +73,24 @@ class Executor:
     def _on_the_machine(
         self,
         view: View,
-        step: lifecycle.Configure | lifecycle.Rename | lifecycle.MarkReady | lifecycle.SyncMonitoring,
+        step: lifecycle.Configure
+        | lifecycle.Rename
+        | lifecycle.RecordAddress
+        | lifecycle.MarkReady
+        | lifecycle.SyncMonitoring
+        | UpkeepStep,
     ) -> Pause:
         spec = _spec(view)
         if isinstance(step, lifecycle.Configure):
             return self._node.configure(view, spec, step)
         if isinstance(step, lifecycle.Rename):
             return self._rename(view, step.address)
+        if isinstance(step, lifecycle.RecordAddress):
+            return self._record_address(view, step.address)
         if isinstance(step, lifecycle.MarkReady):
             return self._mark_ready(view, spec, step.machine)
+        if isinstance(step, (Rerun, UpdatePeers, CheckDrift)):
+            return self._upkeep.carry_out(view, spec, step)
         return self._node.sync_monitoring(view, spec, step.address)
 
     def fail(self, record: HostRecord, reason: str, plan: lifecycle.Plan | None) -> Pause:
@@ -106,6 +118,7 @@ class Executor:
         if step.problem and host.template.text("PROVISION_ERROR") != readable(problem):
             log.warning("host %s (%s): %s", host.id, host.name, problem)
         shown = Shown(phase=step.phase, step=step.text, problem=problem)
+        self._tell_who_waits(host.id, (problem or step.text) if step.seconds else "")
         if step.phase is not Phase.READY:
             self._parts.reporter.show(view.record.host.id, shown)
         self._keep_problem(view.record, problem)
@@ -117,16 +130,25 @@ class Executor:
             last = self._parts.reporter.last(host_id)
             if last is None or last.phase is not Phase.ERROR:
                 self._parts.reporter.fail(host_id, step.problem)
+            if view.record.host.template.text("PROVISION_STATE") != Phase.ERROR.value:  # a late message came over it
+                state = records.state(Phase.ERROR, problem=step.problem)
+                self._parts.oned.update_host(host_id, Template(state))
             self._keep_problem(view.record, step.problem)
             return None if view.memory.left_init else LOOK_AT_FAILED
         if step.phase is Phase.READY:
             self._parts.reporter.forget(host_id)
-            problem = step.problem or view.memory.problem
-            self._keep_problem(view.record, problem)
-            return None if problem else self._capacity(view)
+            upkeep = view.observed.upkeep
+            self._tell_who_waits(host_id, step.problem)
+            self._keep_problem(view.record, step.problem or view.memory.problem or upkeep.problem)
+            return upkeep.wait if step.problem or view.memory.problem else self._capacity(view, upkeep.wait)
         return None
 
-    def _capacity(self, view: View) -> Pause:
+    def _tell_who_waits(self, host_id: int, problem: str) -> None:
+        """End the run that people asked for when it cannot be done now."""
+        if problem:
+            self._parts.wishes.end(host_id, self._parts.wishes.of(host_id), Ended(problem=problem))
+
+    def _capacity(self, view: View, wait: Pause) -> Pause:
         """Let the probes tell the capacity again when it is lost.
 
         An answer to START_MONITOR given just before the host became READY says zero, and may reach oned last; the
@@ -135,9 +157,9 @@ class Executor:
         host, memory = view.record.host, view.memory
         if host.total_cpu or host.state is not HostState.MONITORED:
             memory.lost_capacity = 0
-            return None
+            return wait
         if memory.lost_capacity >= self._parts.settings.agent.tries:
-            return None  # a hypervisor that tells none
+            return wait  # a hypervisor that tells none
         memory.lost_capacity += 1
         memory.monitoring = True
         return 0.0
@@ -175,6 +197,8 @@ class Executor:
         )
         pairs = [*records.with_intent(view.record, intent), ("PROVISION_ERROR", readable(problem))]
         parts.oned.update_host(host.id, Template(dict(pairs).items()))
+        if view.record.address:
+            self._peers_changed()
         view.memory.own_tokens.add(token)
         view.memory.uncertain_since = None
         view.memory.problem = problem
@@ -269,9 +293,17 @@ class Executor:
             reason = f"the host cannot be renamed to its address {address}, by which oned reaches it: {exc}"
             return self.fail(view.record, reason, view.observed.plan)
         if view.record.ready:
-            self._parts.oned.update_host(view.record.host.id, Template([("PROVISION_ADDRESS", address)]))
             view.memory.monitoring = True
         return 0.0
+
+    def _record_address(self, view: View, address: str) -> Pause:
+        self._parts.oned.update_host(view.record.host.id, records.with_address(address))
+        view.memory.monitoring = True
+        self._peers_changed()
+        return 0.0
+
+    def _peers_changed(self) -> None:
+        self._ask(peers.KEY, self._parts.peers.window)
 
     def _mark_ready(self, view: View, spec: Spec, machine: Machine) -> Pause:
         host, now = view.record.host, self._parts.clock.now()
@@ -280,6 +312,8 @@ class Executor:
         self._parts.oned.update_host(host.id, records.as_ready(view.record, now, address, spec.connection))
         view.memory.monitoring, view.memory.problem = True, ""
         log.info("host %s (%s): READY", host.id, host.name)
+        if view.record.peers:
+            self._peers_changed()  # others may have come since its configuration began
         return 0.0
 
 

@@ -13,7 +13,7 @@ What must hold whatever happens (DESIGN 3):
 * no second create before absence has been seen for the provider's settle window, unless the provider itself makes
   repeated creates one.
 
-How a machine is given back is decided in ``leaving``.
+How a machine is given back is decided in ``leaving``, what a READY host needs besides running in ``upkeep``.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Union
 
+from hybrid_drivers.agent.upkeep import NO_UPKEEP, CheckDrift, Rerun, UpdatePeers, Upkeep, urgent_step
 from hybrid_drivers.model import Machine, MachineState, Placement
 from hybrid_drivers.providers.base import Limits
 
@@ -94,7 +95,9 @@ class Observed:
     configured: bool = False
     ready: bool = False
     renamed: bool = True
+    moved: bool = False  # it is READY, and its machine answers at another address than the recorded one
     monitored: bool = True  # what oned wants is true: running where enabled, stopped where offline
+    upkeep: Upkeep = NO_UPKEEP  # of a READY host
     # the provider
     machines: Sequence[Machine] = ()  # with our owner tag and this host, or the recorded one; oldest first
     looked_at: float | None = None  # when the answer behind ``machines`` was asked for; None: not yet
@@ -181,6 +184,13 @@ class Rename:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RecordAddress:
+    """Write the new address of a READY host to oned."""
+
+    address: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class MarkReady:
     """Write READY to oned."""
 
@@ -224,8 +234,12 @@ Step = Union[
     NextAttempt,
     Configure,
     Rename,
+    RecordAddress,
     MarkReady,
     SyncMonitoring,
+    Rerun,
+    UpdatePeers,
+    CheckDrift,
     Fail,
     TryAgain,
     Rest,
@@ -356,6 +370,10 @@ def _when_ready(o: Observed, plan: Plan, machine: Machine) -> Step:
         return Rest(phase=Phase.READY, problem=problem)
     if not o.renamed:
         return Rename(address=address)  # it came back with another address
+    if o.moved:
+        return RecordAddress(address=address)
+    if (step := urgent_step(o.upkeep, address)) is not None:
+        return step
     if not o.monitored:
         return SyncMonitoring(address=address)
-    return Rest(phase=Phase.READY)
+    return CheckDrift(address=address) if o.upkeep.drift_due else Rest(phase=Phase.READY)

@@ -44,14 +44,14 @@ class Delivered:
 def configure(
     target: SshTarget,
     keys: Delivered,
-    configuration: Configuration,
+    prepare: Callable[[], Configuration],
     *,
     pin: PinKeys,
     on_contact: Callable[[], None],
     on_step: Callable[[StepReport], None],
     limit: float,
 ) -> RunReport:
-    """Connect, replace the delivered host key, and run the configuration.
+    """Connect, replace the delivered host key, and run the configuration, which ``prepare`` makes when SSH answers.
 
     ``pin`` writes the accepted keys to oned before the machine may show a new one, so that a crash in between
     leaves a machine whose key is known.
@@ -67,14 +67,34 @@ def configure(
         if not keys.replace_key:
             if not keys.written:
                 pin((session.host_key,))  # published, or trusted on first use: from now on this one
-            return configuration.run(session, on_step, timeout=limit)
+            return prepare().run(session, on_step, timeout=limit)
         fresh = stage_new_key(session)
         pin((session.host_key, fresh))
         activate_new_key(session)
     target = replace(target, host_keys=(fresh,))
     with connect(target, timeout=CONNECT_LIMIT) as session:
         pin((fresh,))
-        return configuration.run(session, on_step, timeout=limit)
+        return prepare().run(session, on_step, timeout=limit)
+
+
+def run(
+    target: SshTarget,
+    configuration: Configuration,
+    on_step: Callable[[StepReport], None],
+    *,
+    check_only: bool,
+    limit: float,
+) -> RunReport:
+    """Run a configuration, or with ``check_only`` look what it would change, on a node whose host key is known.
+
+    Raises:
+        HostError: any of its kinds.
+        ConfigError: Ansible refuses a playbook of its own.
+    """
+    if not configuration.parts:
+        return RunReport(steps=(), seconds=0.0)
+    with connect(target, timeout=CONNECT_LIMIT) as session:
+        return configuration.run(session, on_step, check_only=check_only, timeout=limit)
 
 
 def sync_remotes(target: SshTarget, remotes: Path) -> None:

@@ -7,29 +7,31 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from hybrid_drivers.agent import lifecycle, node
+from hybrid_drivers.agent import lifecycle, node, peers
 from hybrid_drivers.agent import record as records
 from hybrid_drivers.agent.lifecycle import Phase
+from hybrid_drivers.agent.nodefacts import configured_with, gather
 from hybrid_drivers.agent.observer import View
 from hybrid_drivers.agent.parts import Parts
+from hybrid_drivers.agent.queue import Ask
 from hybrid_drivers.agent.record import HostRecord
 from hybrid_drivers.agent.reporter import Shown
 from hybrid_drivers.agent.spec import Spec
+from hybrid_drivers.agent.wishes import Ended
 from hybrid_drivers.errors import ConfigError, HostError, HostKeyMismatch, HostUnreachable, LoginRefused
 from hybrid_drivers.hostconfig.configuration import Configuration, compile_configuration
-from hybrid_drivers.hostconfig.facts import Facts
 from hybrid_drivers.hostconfig.report import StepReport
 from hybrid_drivers.hostconfig.runner import SshTarget
 from hybrid_drivers.model import HostState, Machine, Template
 from hybrid_drivers.oned.template import readable
 from hybrid_drivers.oned.xml import parse_monitor_messages
 from hybrid_drivers.providers.base import ConsoleHostKeys
-from hybrid_drivers.secret import Secret
 
 RETRY_SSH = 1.0  # seconds between two tries to reach a machine that boots
 LOOK_AT_CAPACITY = 2.0  # seconds until the capacity the probes told must be in oned
 RETRY_SSH_LIMIT = 10.0
 RETRY_RUN = 30.0  # seconds after a failed configuration, doubled each time
+RETRY_LOST = 2.0  # the same after a connection that was lost
 RETRY_RUN_LIMIT = 600.0
 
 log = logging.getLogger(__name__)
@@ -38,26 +40,14 @@ log = logging.getLogger(__name__)
 class NodeWork:
     """Works on machines over SSH."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, ask: Ask) -> None:
         self._parts = parts
-
-    def configuration(self, spec: Spec) -> Configuration:
-        """Compile the configuration of a host; nothing is sent.
-
-        Raises:
-            ConfigError: an unknown playbook or parameter, or a key that cannot be read.
-        """
-        keys = self._parts.keys
-        facts = Facts(
-            oneadmin_keys=tuple(keys.public_lines(spec.connection)),
-            oneadmin_private_key=Secret(keys.private_key(spec.connection).read_text(encoding="utf-8")),
-        )
-        return compile_configuration(spec.playbooks, spec.parameters, facts)
+        self._ask = ask
 
     def configure(self, view: View, spec: Spec, step: lifecycle.Configure) -> float | None:
         """Bring the machine from its first SSH answer to a configured node."""
-        host, memory = view.record.host, view.memory
-        configuration = self.configuration(spec)
+        host, memory, wish = view.record.host, view.memory, self._parts.wishes.of(view.record.host.id)
+        with_peers = ""
         target = self._target(spec.connection, step.address)
         self._show(host.id, Phase.BOOTING, f"waiting for SSH at {step.address}", memory.problem)
 
@@ -68,7 +58,15 @@ class NodeWork:
             contacted, memory.unreachable_since = True, None
             self._show(host.id, Phase.CONNECTING, f"SSH to {step.address}", "")
 
+        def prepare() -> Configuration:
+            nonlocal with_peers
+            self._make_known(view.record, step.address)
+            facts = gather(self._parts, view.record, spec, step.address, not_before=self._parts.clock.now())
+            with_peers = configured_with(facts)
+            return compile_configuration(spec.playbooks, spec.parameters, facts)
+
         def on_step(report: StepReport) -> None:
+            self._parts.wishes.step(host.id, report)
             text = f"{report.name} {report.number}/{report.total}"
             self._show(host.id, Phase.CONFIGURING, text, "")
 
@@ -77,22 +75,31 @@ class NodeWork:
             run = node.configure(
                 target,
                 keys,
-                configuration,
+                prepare,
                 pin=lambda pinned: self._parts.oned.update_host(host.id, records.with_host_keys(pinned)),
                 on_contact=on_contact,
                 on_step=on_step,
                 limit=self._parts.settings.agent.configure_limit,
             )
         except (HostUnreachable, LoginRefused) as exc:
+            self._parts.wishes.end(host.id, wish, Ended(problem=str(exc)))
             return self._failed_run(view, exc) if contacted else self._not_yet(view, step, exc)
         except (HostKeyMismatch, Hopeless):
             raise
         except HostError as exc:
+            self._parts.wishes.end(host.id, wish, Ended(problem=str(exc)))
             return self._failed_run(view, exc)
         log.info("host %s (%s): %d of %d steps changed", host.id, host.name, len(run.changed), len(run.steps))
         memory.failed_runs, memory.problem, memory.unreachable_since = 0, "", None
-        self._parts.oned.update_host(host.id, records.as_configured())
+        self._parts.oned.update_host(host.id, records.as_configured(view.record, with_peers))
+        self._parts.wishes.end(host.id, wish, Ended(run=run))
         return 0.0
+
+    def _make_known(self, record: HostRecord, address: str) -> None:
+        """Write the address, before the peers are read: hosts made at the same time find each other by that."""
+        if record.address != address:
+            self._parts.oned.update_host(record.host.id, records.with_address(address))
+            self._ask(peers.KEY, self._parts.peers.window)
 
     def sync_monitoring(self, view: View, spec: Spec, address: str) -> float | None:
         """Do what ``memory.monitoring`` says, and forward what the probes answered."""
@@ -100,7 +107,7 @@ class NodeWork:
         wanted = memory.monitoring
         if host.state is HostState.OFFLINE:
             wanted = False
-        target = self._pinned(view.record, self._target(spec.connection, address))
+        target = self.pinned_target(view.record, spec, address)
         try:
             if wanted:
                 if not (memory.configuration or self._parts.configuration):
@@ -174,6 +181,14 @@ class NodeWork:
             return intent.host_key
         return self._parts.keys.host_key(machine.tags.token).public if machine.tags and machine.tags.token else ""
 
+    def pinned_target(self, record: HostRecord, spec: Spec, address: str) -> SshTarget:
+        """Return how to reach a node whose host key is known.
+
+        Raises:
+            ConfigError: PROVISION_CONNECTION cannot be used.
+        """
+        return self._pinned(record, self._target(spec.connection, address))
+
     def _pinned(self, record: HostRecord, target: SshTarget) -> SshTarget:
         return replace(target, host_keys=record.host_keys)
 
@@ -190,11 +205,15 @@ class NodeWork:
 
     def _failed_run(self, view: View, error: HostError) -> float:
         memory = view.memory
-        pause = min(RETRY_RUN_LIMIT, RETRY_RUN * 2.0 ** min(memory.failed_runs, 16))
+        first = RETRY_LOST if isinstance(error, HostUnreachable) else RETRY_RUN
+        pause = min(RETRY_RUN_LIMIT, first * 2.0 ** min(memory.failed_runs, 16))
         memory.failed_runs += 1
         memory.problem = f"{error}; next try in {pause:.0f} s"
         host = view.record.host
         log.error("host %s (%s): %s", host.id, host.name, memory.problem)
+        if isinstance(error, HostUnreachable) and pause < RETRY_RUN:  # it may pass: not an error in oned's eyes yet
+            self._show(host.id, Phase.CONNECTING, "connecting again", memory.problem)
+            return pause
         self._parts.oned.update_host(host.id, Template(records.state(Phase.ERROR, problem=memory.problem)))
         self._parts.reporter.fail(host.id, memory.problem)
         return pause

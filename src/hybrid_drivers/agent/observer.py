@@ -11,6 +11,7 @@ from hybrid_drivers.agent.lifecycle import Observed
 from hybrid_drivers.agent.parts import HostMemory, Parts
 from hybrid_drivers.agent.record import HostRecord
 from hybrid_drivers.agent.spec import Spec
+from hybrid_drivers.agent.upkeep import Upkeep, next_check
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.model import Cluster, Host, HostState, Machine, MachineState
 
@@ -75,7 +76,9 @@ class Observer:
             configured=record.configured,
             ready=record.ready,
             renamed=self._renamed(record, spec, machines),
+            moved=_moved(record, machines),
             monitored=memory.monitoring is None,
+            upkeep=upkeep_of(parts, record),
             machines=machines,
             looked_at=looked_at,
             absent_since=memory.absent_since,
@@ -137,3 +140,40 @@ class Observer:
         if known is None or not 0 <= now - known[0] <= CLUSTER_AGE or known[0] < not_before:
             known = self._clusters[cluster_id] = (now, self._parts.oned.cluster(cluster_id))
         return known[1]
+
+
+def _moved(record: HostRecord, machines: list[Machine]) -> bool:
+    if not record.ready:
+        return False
+    address = next((m.address() for m in machines if m.id == record.deploy_id), None)
+    return address is not None and address != record.address
+
+
+def upkeep_of(parts: Parts, record: HostRecord) -> Upkeep:
+    """Return what a READY host needs besides running."""
+    if not record.ready:
+        return Upkeep()
+    memory, wish, now = parts.memory(record.host.id).upkeep, parts.wishes.of(record.host.id), parts.clock.now()
+    outdated = record.peers != "" and memory.peers_wanted not in ("", record.peers)
+    wait = memory.peers_after - now if outdated and memory.peers_after > now else None
+    again = f"; next try in {wait:.0f} s" if wait is not None else ""
+    known = f"its configuration failed when it was run again: 'onehybrid configure {record.host.id}' tells why"
+    own = memory.problem or known if record.misconfigured else ""
+    others = memory.peers_problem + again if outdated and memory.peers_problem else ""
+    return Upkeep(
+        asked=wish is not None,
+        check_only=wish is not None and wish.check_only,
+        peers_due=outdated and wait is None,
+        drift_due=drift_due(parts, record),
+        problem=own or others,
+        wait=wait,
+    )
+
+
+def drift_due(parts: Parts, record: HostRecord) -> bool:
+    """Tell whether it is time to look whether a READY host is still as it was configured."""
+    interval = parts.settings.agent.drift
+    if not record.ready or not interval or record.failure is not None:
+        return False
+    last = max(parts.memory(record.host.id).upkeep.checked_at, parts.started)
+    return next_check(record.host.id, record.ready_at, interval, last) <= parts.clock.now()

@@ -9,8 +9,11 @@ from hybrid_drivers.agent.accounts import Accounts
 from hybrid_drivers.agent.departures import Departures
 from hybrid_drivers.agent.keys import FrontEndKeys
 from hybrid_drivers.agent.owner import Owner
+from hybrid_drivers.agent.peers import Peers
 from hybrid_drivers.agent.reporter import Reporter
 from hybrid_drivers.agent.settings import Settings
+from hybrid_drivers.agent.upkeep import UpkeepMemory
+from hybrid_drivers.agent.wishes import Wishes
 from hybrid_drivers.clock import Clock
 from hybrid_drivers.config import Location
 from hybrid_drivers.oned.api import Oned
@@ -41,6 +44,7 @@ class HostMemory:
     rented: tuple[str, str] | None = None  # account and machine, as last seen
     monitoring: bool | None = None  # True: start the probes, False: stop them, None: nothing to do
     configuration: bytes = b""  # monitord's XML, from the last START_MONITOR
+    upkeep: UpkeepMemory = field(default_factory=UpkeepMemory)
 
 
 @dataclass
@@ -59,8 +63,14 @@ class Parts:
     reporter: Reporter
     keys: FrontEndKeys
     configuration: bytes = b""  # monitord's XML, of whatever host it came for last
+    wishes: Wishes = field(default_factory=Wishes)
+    peers: Peers = field(init=False)
     _memories: dict[int, HostMemory] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        """Make what follows from the others."""
+        self.peers = Peers(self.oned, self.clock)
 
     def memory(self, host_id: int) -> HostMemory:
         """Return what is known of the host, beginning anew when nothing is."""

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
+from typing import Protocol
 
 from hybrid_drivers.clock import Clock
 
@@ -15,6 +16,13 @@ Key = tuple[str, str]  # what kind of thing, and its name: ("host", "7")
 Work = Callable[[Key], "float | None"]  # does one pass, returns seconds until the next, None for not before asked
 
 log = logging.getLogger(__name__)
+
+
+class Ask(Protocol):
+    """Puts a key into the queue, to be seen to after ``delay`` seconds."""
+
+    def __call__(self, key: Key, delay: float = 0.0) -> None:
+        """Ask."""
 
 
 class WorkQueue:

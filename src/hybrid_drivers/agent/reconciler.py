@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from hybrid_drivers.agent import backoff
 from hybrid_drivers.agent.executor import Executor
@@ -15,6 +16,7 @@ from hybrid_drivers.agent.queue import Key, WorkQueue
 from hybrid_drivers.agent.record import IM_MAD
 from hybrid_drivers.agent.release import Release
 from hybrid_drivers.agent.reporter import Shown
+from hybrid_drivers.agent.wishes import Ended
 from hybrid_drivers.errors import (
     ConfigError,
     HostError,
@@ -45,23 +47,52 @@ class Reconciler:
         self._parts = parts
         self._leadership = leadership
         self.queue = WorkQueue(
-            self.work, parts.clock, workers=parts.settings.agent.workers, apart={"release": RELEASE_WORKERS}
+            self.work, parts.clock, workers=parts.settings.agent.workers, apart={"release": RELEASE_WORKERS, "peers": 1}
         )
-        self.node = NodeWork(parts)
-        self.release = Release(parts, self.queue.ask)
+        self.node = NodeWork(parts, self._enqueue)
+        self.release = Release(parts, self._enqueue)
         self.observer = Observer(parts)
-        self._executor = Executor(parts, self.node, self.queue.ask)
+        self._executor = Executor(parts, self.node, self._enqueue)
+
+    def _enqueue(self, key: Key, delay: float = 0.0) -> None:
+        self.queue.ask(key, delay)
 
     def ask(self, host_id: int, delay: float = 0.0) -> None:
         """See to a host."""
         self.queue.ask(("host", str(host_id)), delay)
 
+    def peers_of(self, hosts: Sequence[Host] | None = None) -> None:
+        """See to the hosts that were configured with other peers than there are now, by ``hosts`` or by asking.
+
+        Raises:
+            OnedError: oned cannot be asked.
+        """
+        for record, wanted in self._parts.peers.outdated(hosts):
+            self._parts.memory(record.host.id).upkeep.peers_wanted = wanted
+            self.ask(record.host.id)
+
     def work(self, key: Key) -> float | None:
         """Do one pass over what ``key`` names; returns seconds until the next, None for not before asked."""
         kind, name = key
+        if kind != "host":
+            return self._work(kind, name)
+        host_id, pause = int(name), None
+        wish = self._parts.wishes.of(host_id)
+        try:
+            pause = self._work(kind, name)
+        finally:
+            if wish is not None and pause != 0:  # the pass did not come to it, and nobody shall wait for the next
+                problem = self._parts.memory(host_id).problem or "it cannot be worked on now: see the agent's log"
+                self._parts.wishes.end(host_id, wish, Ended(problem=problem))
+        return pause
+
+    def _work(self, kind: str, name: str) -> float | None:
         try:
             if not self._leadership.leads():
                 return FOLLOWER_PAUSE
+            if kind == "peers":
+                self.peers_of()
+                return None
             return self.release.work(name) if kind == "release" else self._host(int(name))
         except OnedUnreachable as exc:
             log.warning("oned gives no answer: %s", exc)

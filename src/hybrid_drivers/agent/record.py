@@ -15,6 +15,7 @@ from hybrid_drivers.model import Host, Machine, Template, Value
 from hybrid_drivers.oned.template import readable
 
 IM_MAD = "provision"
+OF_THE_MACHINE = ("PROVISION_ADDRESS", "PROVISION_PEERS", "PROVISION_DRIFT")  # gone with it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,11 @@ class HostRecord:
     configured: bool
     ready: bool
     host_keys: tuple[str, ...]
-    address: str  # PROVISION_ADDRESS: where the machine answered when it became READY
+    address: str  # PROVISION_ADDRESS: where the machine answers, known since its configuration began
+    misconfigured: bool = False  # the configuration failed when it was run again on the READY host
+    ready_at: float = 0.0  # unix seconds
+    peers: str = ""  # PROVISION_PEERS: with which hosts of its cluster it was configured, empty when that is all one
+    drift: str = ""  # PROVISION_DRIFT
     since: float  # PROVISION_SINCE: when the present attempt began, or READY was reached; unix seconds
 
     @property
@@ -54,6 +59,10 @@ def read(host: Host) -> HostRecord:
         ready=template.text("PROVISION_READY") != "",
         host_keys=tuple(k.strip() for k in template.text("PROVISION_HOST_KEY").split(",") if k.strip()),
         address=template.text("PROVISION_ADDRESS"),
+        misconfigured=template.text("PROVISION_CONFIGURATION_STATUS") == "error",
+        ready_at=_number(template.text("PROVISION_READY")),
+        peers=template.text("PROVISION_PEERS"),
+        drift=template.text("PROVISION_DRIFT"),
         since=_number(template.text("PROVISION_SINCE")),
     )
 
@@ -103,6 +112,7 @@ def with_intent(record: HostRecord, intent: Intent) -> Template:
     if "DEPLOY_ID" in record.provision:
         pairs += [("PROVISION", provision), ("PROVISION_CONFIGURATION_STATUS", "pending"), ("PROVISION_HOST_KEY", "")]
         pairs.append(("PROVISION_READY", ""))
+        pairs += [(name, "") for name in OF_THE_MACHINE if record.host.template.text(name)]
     return Template([*pairs, *state(Phase.DEPLOYING, since=intent.since)])
 
 
@@ -149,9 +159,34 @@ def with_host_keys(keys: tuple[str, ...]) -> Template:
     return Template([("PROVISION_HOST_KEY", ",".join(keys))])
 
 
-def as_configured() -> Template:
-    """Say that configuration is done; the name of the attribute and its value are OneProvision's."""
-    return Template([("PROVISION_CONFIGURATION_STATUS", "configured")])
+def with_address(address: str) -> Template:
+    """Say where the machine answers: from now on it is a peer of the other hosts of its cluster."""
+    return Template([("PROVISION_ADDRESS", address)])
+
+
+def as_configured(record: HostRecord, peers: str) -> Template:
+    """Say that configuration is done, and with which peers; the first attribute and its value are OneProvision's."""
+    done: list[tuple[str, Value]] = [("PROVISION_CONFIGURATION_STATUS", "configured")]
+    if peers != record.peers:
+        done.append(("PROVISION_PEERS", peers))
+    if record.drift:
+        done.append(("PROVISION_DRIFT", ""))
+    return Template(done)
+
+
+def as_misconfigured(problem: str) -> Template:
+    """Say that the configuration of a READY host failed when it was run again; the host goes on."""
+    return Template([("PROVISION_CONFIGURATION_STATUS", "error"), ("PROVISION_ERROR", readable(problem))])
+
+
+def with_peers(peers: str) -> Template:
+    """Say with which peers the host is configured now."""
+    return Template([("PROVISION_PEERS", peers)])
+
+
+def with_drift(text: str) -> Template:
+    """Say what differs from the configuration, nothing when nothing does."""
+    return Template([("PROVISION_DRIFT", text)])
 
 
 def as_ready(record: HostRecord, now: float, address: str, connection: Mapping[str, str]) -> Template:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 
+from hybrid_drivers.agent import peers
 from hybrid_drivers.agent.accounts import Account
 from hybrid_drivers.agent.departures import Departure
 from hybrid_drivers.agent.leaving import Delete, Forget, Leaving, release_step
 from hybrid_drivers.agent.lifecycle import Look
 from hybrid_drivers.agent.parts import Parts
+from hybrid_drivers.agent.queue import Ask
 from hybrid_drivers.errors import ConfigError, OutcomeUnknown
 from hybrid_drivers.model import Machine, MachineState
 
 NO_ACCOUNT_PAUSE = 60.0  # seconds until a provider entry that is missing is looked for again
 
 log = logging.getLogger(__name__)
-
-Ask = Callable[[tuple[str, str]], None]
 
 
 class Release:
@@ -39,6 +38,7 @@ class Release:
         for departure in gone:
             self._ask(("release", self._parts.departures.add(departure).key))
         self._parts.forget(host_id)
+        self._ask(peers.KEY, self._parts.peers.window)  # its cluster has one host less
 
     def machine(self, account: Account, machine: Machine, host_id: int, name: str) -> None:
         """Take note that one machine is to be given back."""

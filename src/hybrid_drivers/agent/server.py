@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 Handler = Callable[[Call], Answer]
 QUICK_FAMILIES = frozenset({"im", "ipam", "agent"})
+QUIET_ACTIONS = frozenset({"configure-poll"})  # come several times a second
 BACKLOG = 4096  # the kernel lowers it to net.core.somaxconn; a client that finds it full waits in connect()
 
 
@@ -200,7 +201,8 @@ class Server:
             if slow:
                 self._slow.release()
         what = f"{call.family}/{call.driver}/{call.action}"
-        log.info("%s %s: exit code %d, %.3f s", what, list(call.argv), answer.code, time.monotonic() - began)
+        level = logging.DEBUG if call.action in QUIET_ACTIONS and answer.code == 0 else logging.INFO
+        log.log(level, "%s %s: exit code %d, %.3f s", what, list(call.argv), answer.code, time.monotonic() - began)
         return answer
 
 

@@ -21,6 +21,7 @@ from hybrid_drivers.oned.process import Answer, Call
 
 log = logging.getLogger(__name__)
 
+CORE_ACTIONS = ("configure", "configure-poll")  # of the family ``agent``, answered by the core
 LOOK_AROUND = 5.0  # seconds between two looks whether there is still work
 
 
@@ -129,7 +130,7 @@ class Agent:
 
     def handle(self, call: Call) -> Answer:
         """Answer a call: ``agent`` ones here, all others by the core."""
-        if call.family != "agent":
+        if call.family != "agent" or call.action in CORE_ACTIONS:
             return self._core.handle(call)
         actions: dict[str, Callable[[Call], str]] = {
             "status": self._status,

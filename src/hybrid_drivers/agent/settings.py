@@ -30,6 +30,7 @@ class AgentSettings:
     sweep: float = 60.0  # between two comparisons of oned's hosts with the providers' machines
     quarantine: float = 300.0  # how long a machine without a host is watched before it is given back
     configure_limit: float = 3600.0  # one run of the configuration on one host
+    drift: float = 21600.0  # between two looks whether a READY host is still as it was configured; 0: never
     tries: int = 3  # machines that failed before they were ready, until a host is given up
 
 

@@ -38,7 +38,7 @@ class Spec:
     account: Account
     attributes: Mapping[str, str]
     connection: Mapping[str, str]  # REMOTE_USER REMOTE_PORT PRIVATE_KEY PUBLIC_KEY TRUST_FIRST_USE, upper case
-    parameters: Mapping[str, str]  # of the roles, OneProvision's names
+    parameters: Mapping[str, object]  # of the roles, OneProvision's names; values as the operator's YAML has them
     playbooks: tuple[str, ...]
 
 
@@ -70,7 +70,7 @@ def resolve(host: Host, cluster: Cluster | None, settings: Settings, accounts: A
     parameters = _parameters(host, cluster, settings)
     playbooks = tuple(p.strip() for p in attributes.get("PLAYBOOK", settings.playbook).split(",") if p.strip())
     if not rented:
-        _check_configuration(playbooks, tuple(sorted(parameters.items())))
+        _check_configuration(playbooks, json.dumps(parameters, sort_keys=True, default=str))
     return Spec(
         plan=plan,
         account=account,
@@ -91,10 +91,10 @@ def _placements(account: Account, attributes: Mapping[str, str], rented: bool) -
 
 
 @lru_cache(maxsize=256)
-def _check_configuration(playbooks: tuple[str, ...], parameters: tuple[tuple[str, str], ...]) -> None:
+def _check_configuration(playbooks: tuple[str, ...], parameters: str) -> None:
     """Compile the configuration, so that a wrong playbook or parameter is told before a machine is paid for."""
     facts = Facts(oneadmin_private_key=Secret("the real one when it runs"), opennebula_version="0")
-    compile_configuration(playbooks, dict(parameters), facts)
+    compile_configuration(playbooks, json.loads(parameters), facts)
 
 
 def _merged(*layers: Mapping[str, str]) -> dict[str, str]:
@@ -126,21 +126,12 @@ def _connection(host: Host, cluster: Cluster | None, settings: Settings, account
     }
 
 
-def _parameters(host: Host, cluster: Cluster | None, settings: Settings) -> dict[str, str]:
+def _parameters(host: Host, cluster: Cluster | None, settings: Settings) -> dict[str, object]:
     merged: dict[str, object] = dict(settings.configuration)
     owners = [(f"cluster {cluster.name}", cluster.template)] if cluster else []
     for owner, template in [*owners, (f"host {host.name}", host.template)]:
         merged.update(_decoded(template.text("PROVISION_CONFIGURATION_BASE64"), owner))
-    return {name: _as_text(value) for name, value in merged.items()}
-
-
-def _as_text(value: object) -> str:
-    """Write a YAML value as the roles take it: yes and no, and lists with commas."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        return ",".join(_as_text(one) for one in value)
-    return "" if value is None else str(value)
+    return merged
 
 
 def _decoded(text: str, owner: str) -> dict[str, object]:

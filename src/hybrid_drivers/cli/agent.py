@@ -79,12 +79,14 @@ def run(wait: bool, foreground: bool, idle_exit: float | None) -> None:
     click.echo(f"The agent (process {json.loads(ask('status'))['pid']}) runs.")
 
 
-def ask(action: str, *arguments: str) -> str:
-    """Ask the running agent and return its answer; it is not started for that.
+def ask(action: str, *arguments: str, start: bool = False) -> str:
+    """Ask the running agent and return its answer; it is started for that only when asked to.
 
     Raises:
         AgentError: there is none, or it refused.
     """
+    if start:
+        _start_if_none()
     state = str(_location().state)
     words = [word.encode() for word in ("agent", "agent", action)]
     frame = client.request(words, [argument.encode() for argument in arguments], [], b"")
@@ -101,6 +103,16 @@ def ask(action: str, *arguments: str) -> str:
     if code:
         raise AgentError(errors.decode(errors="replace").strip())
     return output.decode().strip()
+
+
+def _start_if_none() -> None:
+    from hybrid_drivers.agent.starter import listening, start_agent
+
+    try:
+        if not listening(_location().socket):
+            start_agent(_location())
+    except OSError as exc:
+        raise AgentError(f"Cannot use {_location().socket}: {exc.strerror}; run this as oneadmin.") from exc
 
 
 def _location() -> Location:

@@ -17,6 +17,7 @@ from hybrid_drivers.errors import HybridError
 # name -> (module:attribute of a click command, its line in --help)
 GROUPS: dict[str, tuple[str, str]] = {
     "agent": ("hybrid_drivers.cli.agent:agent", "Look at, start and stop the agent."),
+    "configure": ("hybrid_drivers.cli.configure:configure", "Configure hosts again, or see what differs."),
 }
 
 

@@ -29,6 +29,7 @@ from hybrid_drivers.sandbox.packet_api import PacketSimulator
 
 T = TypeVar("T")
 ENTRIES = {"packet": "packet-ams", "ec2": "aws-eu"}
+WAIT_LIMIT = 120.0  # seconds for what a lab is waited for: several times what a busy computer needs
 STOP_LIMIT = 30.0  # seconds the agent gets to end
 
 
@@ -141,11 +142,11 @@ class Lab:
         """Return how many machines were ever made."""
         return len(self.simulator.machines)
 
-    def wait(self, predicate: Callable[[], T], timeout: float = 60.0) -> T:
+    def wait(self, predicate: Callable[[], T], timeout: float = WAIT_LIMIT) -> T:
         """Return what ``predicate`` gives as soon as it is true; TimeoutError tells how the hosts stand."""
         return self.frontend.wait_for(predicate, timeout)
 
-    def wait_ready(self, host_id: int, timeout: float = 60.0) -> Host:
+    def wait_ready(self, host_id: int, timeout: float = WAIT_LIMIT) -> Host:
         """Wait until a host is READY and has capacity."""
 
         def ready() -> Host | None:
@@ -158,7 +159,7 @@ class Lab:
             raise AssertionError("wait() returned None")
         return found
 
-    def wait_empty(self, timeout: float = 30.0) -> None:
+    def wait_empty(self, timeout: float = WAIT_LIMIT) -> None:
         """Wait until the provider has no machine, and the agent nothing more to give back."""
         departures = self.location.state / "departures"
         self.wait(lambda: not self.alive() and not list(departures.glob("*.json")), timeout)

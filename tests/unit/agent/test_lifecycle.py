@@ -22,6 +22,7 @@ from hybrid_drivers.agent.lifecycle import (
     Phase,
     Plan,
     Record,
+    RecordAddress,
     Rename,
     Rest,
     Step,
@@ -31,6 +32,7 @@ from hybrid_drivers.agent.lifecycle import (
     WriteIntent,
     next_step,
 )
+from hybrid_drivers.agent.upkeep import CheckDrift, Rerun, UpdatePeers, Upkeep
 from hybrid_drivers.model import Address, Machine, MachineState, Placement
 from hybrid_drivers.providers.base import Limits
 
@@ -147,6 +149,33 @@ STEPS: dict[str, tuple[Observed, Step]] = {
     "renamed": (made(configured=True), MarkReady(machine=machine())),
     "READY, not monitored": (ready(monitored=False), SyncMonitoring(address="192.0.2.7")),
     "READY": (ready(), Rest(phase=Phase.READY)),
+    # upkeep of a READY host
+    "it moved": (ready(moved=True, monitored=False), RecordAddress(address="192.0.2.7")),
+    "people ask for a run": (
+        ready(monitored=False, upkeep=Upkeep(asked=True, peers_due=True)),
+        Rerun(address="192.0.2.7", check_only=False),
+    ),
+    "people ask for a look": (
+        ready(upkeep=Upkeep(asked=True, check_only=True)),
+        Rerun(address="192.0.2.7", check_only=True),
+    ),
+    "peers before monitoring": (
+        ready(monitored=False, upkeep=Upkeep(peers_due=True, drift_due=True)),
+        UpdatePeers(address="192.0.2.7"),
+    ),
+    "monitoring before drift": (
+        ready(monitored=False, upkeep=Upkeep(drift_due=True)),
+        SyncMonitoring(address="192.0.2.7"),
+    ),
+    "drift": (ready(upkeep=Upkeep(drift_due=True)), CheckDrift(address="192.0.2.7")),
+    "no upkeep of what does not run": (
+        ready(MachineState.STOPPED, upkeep=Upkeep(asked=True, peers_due=True, drift_due=True)),
+        Rest(phase=Phase.READY, problem="machine m1 is stopped at acme, not running"),
+    ),
+    "nor before it is READY": (
+        made(configured=True, upkeep=Upkeep(asked=True, peers_due=True)),
+        MarkReady(machine=machine()),
+    ),
     "READY and stopped": (
         ready(MachineState.STOPPED),
         Rest(phase=Phase.READY, problem="machine m1 is stopped at acme, not running"),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,8 @@ from tests.support.agent_fakes import LIMITS, READY
 from tests.support.agent_world import World
 
 from hybrid_drivers.agent.monitor_file import MonitorFile
-from hybrid_drivers.errors import ActionRefused, HostUnreachable, StepFailed
-from hybrid_drivers.model import HostState, RaftState, Template
+from hybrid_drivers.errors import ActionRefused, HostKeyMismatch, HostUnreachable, StepFailed
+from hybrid_drivers.model import HostState, RaftState, Template, Value
 from hybrid_drivers.oned.xml import MonitorConfiguration
 
 
@@ -39,6 +41,57 @@ def ready(world: World) -> int:
 
 def error(world: World, host_id: int) -> str:
     return world.store.hosts[host_id].template.text("PROVISION_ERROR")
+
+
+# --- peers and drift --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def overlay(world: World) -> World:
+    """Return a world whose hosts connect with each other."""
+    provision = {**world.store.cluster.template.vector("PROVISION"), "PLAYBOOK": "static_vxlan"}
+    configuration = b64encode(b"opennebula_repository_enabled: no\n").decode()
+    pairs: list[tuple[str, Value]] = [("PROVISION", provision), ("PROVISION_CONFIGURATION_BASE64", configuration)]
+    world.store.cluster = replace(world.store.cluster, template=Template(pairs))
+    return world
+
+
+def told_peers(world: World) -> set[str]:
+    return {host.template.text("PROVISION_PEERS")[:2] for host in world.store.hosts.values()}
+
+
+def test_many_that_join_at_once_make_few_runs(overlay: World) -> None:
+    for _ in range(40):
+        create(overlay)
+    overlay.pass_time(120)
+    assert (overlay.ready(), told_peers(overlay)) == (True, {"40"})
+    assert len(overlay.nodes.runs) <= 3 * 40
+    before = len(overlay.nodes.runs)
+    overlay.pass_time(300)
+    assert len(overlay.nodes.runs) == before  # and none without need
+    del overlay.store.hosts[7]
+    overlay.agent(0).stop_monitor(7)
+    overlay.pass_time(10)
+    assert (len(overlay.nodes.runs) - before, told_peers(overlay)) == (39, {"39"})
+
+
+def test_peers_are_tried_again_with_longer_pauses_and_the_trouble_is_told_and_forgotten(overlay: World) -> None:
+    first = ready(overlay)
+    ready(overlay)
+    overlay.nodes.trouble = [HostUnreachable("192.0.2.1: no SSH") for _ in range(4)]
+    third = ready(overlay)
+    overlay.nodes.trouble.clear()
+    overlay.pass_time(400)
+    assert (told_peers(overlay), error(overlay, first), error(overlay, third)) == ({"3 "}, "", "")
+
+
+def test_drift_is_looked_for_without_a_write(world: World) -> None:
+    host_id = ready(world)
+    before = world.store.hosts[host_id]
+    world.pass_time(2 * 21600)
+    assert world.store.hosts[host_id] == before
+    looks = [check_only for _, check_only, _ in world.nodes.runs]
+    assert looks in ([True] * 2, [True] * 3)
 
 
 # --- taking over ------------------------------------------------------------------------------------------------------
@@ -116,6 +169,16 @@ def test_what_went_wrong_on_the_way_is_not_told_of_a_ready_host(world: World) ->
     assert "no space" in error(world, host_id)
     world.pass_time(60)
     assert (world.store.phase(host_id), error(world, host_id)) == (READY, "")
+
+
+def test_a_late_message_does_not_hide_that_a_host_was_given_up(world: World) -> None:
+    world.nodes.trouble = [HostKeyMismatch("another key")]
+    host_id = create(world)
+    world.pass_time(60)
+    assert world.store.phase(host_id) == "ERROR"
+    world.store.merge(host_id, Template([("PROVISION_STATE", "BOOTING"), ("PROVISION_ERROR", "")]))  # as UDP may
+    world.pass_time(70)
+    assert (world.store.phase(host_id), "another key" in error(world, host_id)) == ("ERROR", True)
 
 
 def test_a_name_that_is_taken_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

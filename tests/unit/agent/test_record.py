@@ -86,13 +86,25 @@ def test_another_attempt_forgets_the_machine_and_all_that_was_done_on_it() -> No
     kept = Kept(("PROVISION", {"PLAN": "x"}))
     kept.write(records.with_machine(kept.record, MACHINE, "acme", "packet"))
     kept.write(records.with_host_keys(("a", "b")))
-    kept.write(records.as_configured())
+    kept.write(records.as_configured(kept.record, "2 abc"))
     kept.write(records.as_ready(kept.record, 5.0, "192.0.2.7", {"REMOTE_PORT": "22"}))
     record = kept.record
+    kept.write(records.with_drift("1 of 2 steps differs: x"))
+    record = kept.record
     assert (record.configured, record.ready, record.host_keys, record.address) == (True, True, ("a", "b"), "192.0.2.7")
+    assert (record.peers, record.drift, record.ready_at) == ("2 abc", "1 of 2 steps differs: x", 5.0)
     record = kept.write(records.with_intent(record, INTENT))
     assert (record.deploy_id, record.configured, record.ready, record.host_keys) == ("", False, False, ())
+    assert (record.address, record.peers, record.drift) == ("", "", "")
     assert record.provision == {"PLAN": "x", "HOSTNAME": "edge0"}
+
+
+def test_a_rerun_that_failed_is_told_until_one_goes_well() -> None:
+    kept = Kept(("PROVISION_READY", "5"), ("PROVISION_DRIFT", "1 of 2 steps differs: x"))
+    record = kept.write(records.as_misconfigured("disk full"))
+    assert (record.misconfigured, record.ready, kept.text("PROVISION_ERROR")) == (True, True, "disk full")
+    record = kept.write(records.as_configured(record, ""))
+    assert (record.misconfigured, record.configured, record.drift) == (False, True, "")
 
 
 def test_failures_are_told_kept_and_forgiven() -> None:

@@ -37,6 +37,7 @@ defaults:
 zone_id: 3
 agent:
   sweep: 12.5
+  drift: 0
   workers: 4
   log_level: debug
 """
@@ -46,7 +47,7 @@ agent:
         configuration={"bridged_networking_iface": "eno1"},
         playbook="dummy",
         zone_id=3,
-        agent=AgentSettings(sweep=12.5, workers=4, log_level="debug"),
+        agent=AgentSettings(sweep=12.5, drift=0, workers=4, log_level="debug"),
     )
 
 

@@ -119,7 +119,7 @@ def test_connection_of_host_over_cluster_over_entry(book: Book) -> None:
     assert found.connection == {"REMOTE_USER": "host", "REMOTE_PORT": "1"}
 
 
-def test_parameters_of_host_over_cluster_over_hybrid_yaml_as_the_roles_take_them(book: Book) -> None:
+def test_parameters_of_host_over_cluster_over_hybrid_yaml_as_yaml_has_them(book: Book) -> None:
     found = spec(
         book,
         cluster={"PROVIDER": "acme", "PLAYBOOK": "dummy"},
@@ -128,7 +128,7 @@ def test_parameters_of_host_over_cluster_over_hybrid_yaml_as_the_roles_take_them
         more=(("DEPLOY", "x"), ("PROVISION_CONFIGURATION_BASE64", encoded("nothing: 5"))),
         host={"DEPLOY_ID": "m1"},
     )
-    assert found.parameters == {"opennebula_node_kvm_use_ev": "yes", "sysctl_list": "a,b", "nothing": "5"}
+    assert found.parameters == {"opennebula_node_kvm_use_ev": True, "sysctl_list": ["a", "b"], "nothing": 5}
 
 
 # --- what is told -----------------------------------------------------------------------------------------------------
