@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.support.lab import LIMIT, give_back, quick_lab, told, wait_phase, wait_step, wait_told
 
-from hybrid_drivers.agent.lifecycle import Phase
+from hybrid_drivers.agent.observed import Phase
 from hybrid_drivers.hostconfig.roles.tuntap import PARAMETERS as TUNTAP
 from hybrid_drivers.model import HostState, Template
 from hybrid_drivers.sandbox.lab import Lab

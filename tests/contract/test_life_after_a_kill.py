@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.support.lab import CREATE, PROVIDERS, calls, give_back, onehybrid, quick_lab, told, wait_phase
 
-from hybrid_drivers.agent.lifecycle import Phase
+from hybrid_drivers.agent.observed import Phase
 from hybrid_drivers.model import HostState
 from hybrid_drivers.sandbox.lab import Lab
 

@@ -23,7 +23,7 @@ from tests.support.lab import (
     told,
 )
 
-from hybrid_drivers.agent.lifecycle import Phase
+from hybrid_drivers.agent.observed import Phase
 from hybrid_drivers.config import Location
 from hybrid_drivers.model import MachineTags, Template
 from hybrid_drivers.sandbox.frontend import Frontend

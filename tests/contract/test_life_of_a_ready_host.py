@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from tests.support.lab import give_back, provider_of, quick_lab, rent, told, wait_failed, wait_told
 
-from hybrid_drivers.agent.lifecycle import Phase
+from hybrid_drivers.agent.observed import Phase
 from hybrid_drivers.model import HostState, MachineTags, Template
 from hybrid_drivers.sandbox.lab import ENTRIES, Lab
 

@@ -17,7 +17,7 @@ from tests.support.lab import (
     wait_told,
 )
 
-from hybrid_drivers.agent.lifecycle import Phase
+from hybrid_drivers.agent.observed import Phase
 from hybrid_drivers.model import HostState
 from hybrid_drivers.sandbox.lab import Lab
 from hybrid_drivers.sandbox.machines.light import LightMachines

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import yaml
 
-from hybrid_drivers.agent.lifecycle import Phase
+from hybrid_drivers.agent.observed import Phase
 from hybrid_drivers.errors import (
     CapacityExhausted,
     MachineGone,

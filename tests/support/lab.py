@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hybrid_drivers.agent.lifecycle import Phase
+from hybrid_drivers.agent.observed import Phase
 from hybrid_drivers.clock import SystemClock
 from hybrid_drivers.model import CreateRequest, Host, HostState, Machine, MachineTags
 from hybrid_drivers.oned.api import read_session

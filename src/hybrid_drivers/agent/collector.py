@@ -11,7 +11,7 @@ import logging
 from collections.abc import Mapping, Set
 
 from hybrid_drivers.agent.accounts import Account
-from hybrid_drivers.agent.lifecycle import Phase
+from hybrid_drivers.agent.observed import Phase
 from hybrid_drivers.agent.observer import drift_due
 from hybrid_drivers.agent.parts import Parts
 from hybrid_drivers.agent.reconciler import Reconciler

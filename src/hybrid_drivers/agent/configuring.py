@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from hybrid_drivers.agent import record as records
 from hybrid_drivers.agent.jobs import Job, Jobs
 from hybrid_drivers.agent.leadership import Leadership
-from hybrid_drivers.agent.lifecycle import Phase
+from hybrid_drivers.agent.observed import Phase
 from hybrid_drivers.agent.parts import Parts
 from hybrid_drivers.agent.reconciler import Reconciler
 from hybrid_drivers.agent.record import IM_MAD, HostRecord

@@ -7,11 +7,11 @@ import hashlib
 import logging
 from dataclasses import replace
 
-from hybrid_drivers.agent import lifecycle, peers, userdata
+from hybrid_drivers.agent import decision, observed, peers, userdata
 from hybrid_drivers.agent import record as records
 from hybrid_drivers.agent.departures import Departure
-from hybrid_drivers.agent.lifecycle import Intent, Phase
 from hybrid_drivers.agent.nodework import NodeWork
+from hybrid_drivers.agent.observed import Intent, Phase
 from hybrid_drivers.agent.observer import NEW, View
 from hybrid_drivers.agent.parts import Parts
 from hybrid_drivers.agent.queue import Ask
@@ -43,57 +43,57 @@ class Executor:
         self._upkeep = UpkeepWork(parts, node)
         self._ask = ask
 
-    def carry_out(self, view: View, step: lifecycle.Step) -> Pause:
+    def carry_out(self, view: View, step: decision.Step) -> Pause:
         """Do ``step``.
 
         Raises:
             HybridError: it could not be done; the reconciler decides what follows.
         """
-        if isinstance(step, lifecycle.Wait):
+        if isinstance(step, decision.Wait):
             return self._wait(view, step)
-        if isinstance(step, lifecycle.Look):
+        if isinstance(step, decision.Look):
             view.memory.looked_from = step.not_before
             return 0.0
-        if isinstance(step, lifecycle.WriteIntent):
+        if isinstance(step, decision.WriteIntent):
             return self._write_intent(view, step)
-        if isinstance(step, lifecycle.Create):
+        if isinstance(step, decision.Create):
             return self._create(view, step)
-        if isinstance(step, lifecycle.Record):
+        if isinstance(step, decision.Record):
             return self._record(view, step.machine)
-        if isinstance(step, (lifecycle.GiveUpMachine, lifecycle.NextAttempt)):
+        if isinstance(step, (decision.GiveUpMachine, decision.NextAttempt)):
             return self._give_up(view, step)
-        if isinstance(step, lifecycle.Fail):
+        if isinstance(step, decision.Fail):
             return self.fail(view.record, step.reason, view.observed.plan)
-        if isinstance(step, lifecycle.TryAgain):
+        if isinstance(step, decision.TryAgain):
             return self._try_again(view)
-        if isinstance(step, lifecycle.Rest):
+        if isinstance(step, decision.Rest):
             return self._rest(view, step)
         return self._on_the_machine(view, step)
 
     def _on_the_machine(
         self,
         view: View,
-        step: lifecycle.Configure
-        | lifecycle.Rename
-        | lifecycle.RecordAddress
-        | lifecycle.MarkReady
-        | lifecycle.SyncMonitoring
+        step: decision.Configure
+        | decision.Rename
+        | decision.RecordAddress
+        | decision.MarkReady
+        | decision.SyncMonitoring
         | UpkeepStep,
     ) -> Pause:
         spec = _spec(view)
-        if isinstance(step, lifecycle.Configure):
+        if isinstance(step, decision.Configure):
             return self._node.configure(view, spec, step)
-        if isinstance(step, lifecycle.Rename):
+        if isinstance(step, decision.Rename):
             return self._rename(view, step.address)
-        if isinstance(step, lifecycle.RecordAddress):
+        if isinstance(step, decision.RecordAddress):
             return self._record_address(view, step.address)
-        if isinstance(step, lifecycle.MarkReady):
+        if isinstance(step, decision.MarkReady):
             return self._mark_ready(view, spec, step.machine)
         if isinstance(step, (Rerun, UpdatePeers, CheckDrift)):
             return self._upkeep.carry_out(view, spec, step)
         return self._node.sync_monitoring(view, spec, step.address)
 
-    def fail(self, record: HostRecord, reason: str, plan: lifecycle.Plan | None) -> Pause:
+    def fail(self, record: HostRecord, reason: str, plan: observed.Plan | None) -> Pause:
         """Stop trying: write why to oned, and put the host into ERROR."""
         host = record.host
         log.error("host %s (%s): %s", host.id, host.name, reason)
@@ -112,7 +112,7 @@ class Executor:
         self._parts.begin_anew(host.id)
         return 0.0
 
-    def _wait(self, view: View, step: lifecycle.Wait) -> Pause:
+    def _wait(self, view: View, step: decision.Wait) -> Pause:
         problem = step.problem or view.memory.problem
         host = view.record.host
         if step.problem and host.template.text("PROVISION_ERROR") != readable(problem):
@@ -124,7 +124,7 @@ class Executor:
         self._keep_problem(view.record, problem)
         return step.seconds
 
-    def _rest(self, view: View, step: lifecycle.Rest) -> Pause:
+    def _rest(self, view: View, step: decision.Rest) -> Pause:
         host_id = view.record.host.id
         if step.phase is Phase.ERROR:
             last = self._parts.reporter.last(host_id)
@@ -170,7 +170,7 @@ class Executor:
         if record.host.template.text("PROVISION_ERROR") != shown:
             self._parts.oned.update_host(record.host.id, Template([("PROVISION_ERROR", shown)]))
 
-    def _write_intent(self, view: View, step: lifecycle.WriteIntent) -> Pause:
+    def _write_intent(self, view: View, step: decision.WriteIntent) -> Pause:
         parts, host = self._parts, view.record.host
         if step.take_over is not None:
             intent = replace(step.take_over, agent=parts.agent_id, since=parts.clock.now())
@@ -205,7 +205,7 @@ class Executor:
         log.info("host %s (%s): intent %s, attempt %d", host.id, host.name, token, attempt)
         return intent
 
-    def _create(self, view: View, step: lifecycle.Create) -> Pause:
+    def _create(self, view: View, step: decision.Create) -> Pause:
         parts, spec, host = self._parts, _spec(view), view.record.host
         request = self._request(view.record, spec, step)
         place = f"{step.placement.plan} in {step.placement.place}".removesuffix(" in ")
@@ -224,7 +224,7 @@ class Executor:
         spec.account.machines.remember(machine)
         return self._record(view, machine)
 
-    def _request(self, record: HostRecord, spec: Spec, step: lifecycle.Create) -> CreateRequest:
+    def _request(self, record: HostRecord, spec: Spec, step: decision.Create) -> CreateRequest:
         parts, token = self._parts, step.intent.token
         key = parts.keys.host_key(token)
         attributes = dict(spec.attributes)
@@ -261,10 +261,10 @@ class Executor:
         log.info("host %s (%s): machine %s at %s", host.id, host.name, machine.id, spec.account.name)
         return 0.0
 
-    def _give_up(self, view: View, step: lifecycle.GiveUpMachine | lifecycle.NextAttempt) -> Pause:
+    def _give_up(self, view: View, step: decision.GiveUpMachine | decision.NextAttempt) -> Pause:
         parts, spec, record = self._parts, _spec(view), view.record
         log.warning("host %s (%s): %s", record.host.id, record.host.name, step.reason)
-        if isinstance(step, lifecycle.GiveUpMachine):
+        if isinstance(step, decision.GiveUpMachine):
             departure = parts.departures.add(
                 Departure(
                     account=spec.account.name,

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Union
 
-from hybrid_drivers.agent.lifecycle import Look, Phase, Wait
+from hybrid_drivers.agent.decision import Look, Wait
+from hybrid_drivers.agent.observed import Phase
 from hybrid_drivers.model import Machine, MachineState
 
 CONFIRMATIONS = 2  # how many answers must lack a deleted machine

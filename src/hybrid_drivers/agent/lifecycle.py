@@ -18,232 +18,27 @@ How a machine is given back is decided in ``leaving``, what a READY host needs b
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Union
-
-from hybrid_drivers.agent.upkeep import NO_UPKEEP, CheckDrift, Rerun, UpdatePeers, Upkeep, urgent_step
-from hybrid_drivers.model import Machine, MachineState, Placement
-from hybrid_drivers.providers.base import Limits
-
-
-class Phase(enum.Enum):
-    """PROVISION_STATE, as people see it."""
-
-    PENDING = "PENDING"
-    DEPLOYING = "DEPLOYING"
-    BOOTING = "BOOTING"
-    CONNECTING = "CONNECTING"
-    CONFIGURING = "CONFIGURING"
-    READY = "READY"
-    DELETING = "DELETING"
-    ERROR = "ERROR"
-
-
-# --- what is observed -------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class Intent:
-    """PROVISION_INTENT: written to oned before a machine is asked for. ``since`` is unix seconds."""
-
-    token: str
-    attempt: int
-    since: float
-    spec_hash: str
-    agent: str  # who wrote it; only that agent may create
-    host_key: str = ""  # public key handed over in user-data, to be required at first contact
-
-
-@dataclass(frozen=True, kw_only=True)
-class Failure:
-    """PROVISION_FAILURE: why nothing is tried any more until the cause is gone."""
-
-    reason: str
-    spec_hash: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What to rent, resolved from host, cluster, provider entry and defaults."""
-
-    provider: str
-    spec_hash: str
-    placements: tuple[Placement, ...]
-    limits: Limits
-    idempotent_create: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Observed:
-    """All that the decision rests on; times are unix seconds, durations seconds."""
-
-    now: float
-    agent: str
-    claim_delay: float
-    called: bool = True  # oned has called this agent for this host: only then may it act on another agent's host
-    # the host object
-    plan: Plan | None  # None: nothing valid to rent yet, ``problem`` says why
-    problem: str = ""
-    intent: Intent | None = None
-    own_key: bool = True  # this front-end can make the host key of the intent again; another one's it cannot
-    deploy_id: str = ""
-    failure: Failure | None = None
-    enabled_again: bool = False  # the operator enabled the host after the failure
-    since: float = 0.0  # when the present attempt began
-    configured: bool = False
-    ready: bool = False
-    renamed: bool = True
-    moved: bool = False  # it is READY, and its machine answers at another address than the recorded one
-    monitored: bool = True  # what oned wants is true: running where enabled, stopped where offline
-    upkeep: Upkeep = NO_UPKEEP  # of a READY host
-    # the provider
-    machines: Sequence[Machine] = ()  # with our owner tag and this host, or the recorded one; oldest first
-    looked_at: float | None = None  # when the answer behind ``machines`` was asked for; None: not yet
-    absent_since: float | None = None  # since when the answers have lacked the recorded machine
-    uncertain_since: float | None = None  # since when a create call may have been carried out unseen: a lost reply,
-    #                                       or an open intent that this process did not write
-    running_since: float | None = None  # since when the machine has been seen running
-
-
-# --- what is decided --------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wait:
-    """Nothing to do for ``seconds``; ``phase`` and ``text`` are shown meanwhile, ``problem`` as PROVISION_ERROR."""
-
-    seconds: float
-    phase: Phase
-    text: str
-    problem: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Look:
-    """Ask the provider (an answer not older than ``not_before``)."""
-
-    not_before: float
-    phase: Phase
-
-
-@dataclass(frozen=True, kw_only=True)
-class WriteIntent:
-    """Write an intent for ``attempt`` in this agent's name; ``take_over`` is another agent's, otherwise kept."""
-
-    attempt: int
-    take_over: Intent | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Create:
-    """Ask the provider for a machine, once, with the intent's token."""
-
-    intent: Intent
-    placement: Placement
-
-
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """Write the machine's id to oned."""
-
-    machine: Machine
-
-
-@dataclass(frozen=True, kw_only=True)
-class GiveUpMachine:
-    """This machine failed before it was ready: give it back, then try the next placement."""
-
-    machine: Machine
-    reason: str
-    sold_out: bool = False  # the plan was sold out after all: no fault of the machine
-
-
-@dataclass(frozen=True, kw_only=True)
-class NextAttempt:
-    """The recorded machine vanished before it was ready: clear its id and raise the attempt."""
-
-    reason: str
-    sold_out: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Configure:
-    """Connect over SSH and configure."""
-
-    machine: Machine
-    address: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rename:
-    """Rename the host to the address by which oned's drivers reach it."""
-
-    address: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecordAddress:
-    """Write the new address of a READY host to oned."""
-
-    address: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class MarkReady:
-    """Write READY to oned."""
-
-    machine: Machine
-
-
-@dataclass(frozen=True, kw_only=True)
-class SyncMonitoring:
-    """Start OpenNebula's probes on the node, or stop them when the host is offline."""
-
-    address: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fail:
-    """Stop trying until the operator or the cause changes; told as PROVISION_ERROR and host state ERROR."""
-
-    reason: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class TryAgain:
-    """Clear the failure in oned: its cause changed, or the operator enabled the host."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rest:
-    """All is as it should be (READY), or nothing more is to be done until something changes (ERROR)."""
-
-    phase: Phase
-    problem: str = ""
-
-
-Step = Union[
-    Wait,
-    Look,
-    WriteIntent,
-    Create,
-    Record,
-    GiveUpMachine,
-    NextAttempt,
+from hybrid_drivers.agent.decision import (
     Configure,
-    Rename,
-    RecordAddress,
-    MarkReady,
-    SyncMonitoring,
-    Rerun,
-    UpdatePeers,
-    CheckDrift,
+    Create,
     Fail,
-    TryAgain,
+    GiveUpMachine,
+    Look,
+    MarkReady,
+    NextAttempt,
+    Record,
+    RecordAddress,
+    Rename,
     Rest,
-]
+    Step,
+    SyncMonitoring,
+    TryAgain,
+    Wait,
+    WriteIntent,
+)
+from hybrid_drivers.agent.observed import Failure, Observed, Phase, Plan
+from hybrid_drivers.agent.upkeep import CheckDrift, urgent_step
+from hybrid_drivers.model import Machine, MachineState
 
 
 def next_step(o: Observed) -> Step:

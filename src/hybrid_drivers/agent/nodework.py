@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from hybrid_drivers.agent import lifecycle, node, peers
+from hybrid_drivers.agent import decision, lifecycle, node, peers
 from hybrid_drivers.agent import record as records
-from hybrid_drivers.agent.lifecycle import Phase
 from hybrid_drivers.agent.nodefacts import configured_with, gather
+from hybrid_drivers.agent.observed import Phase
 from hybrid_drivers.agent.observer import View
 from hybrid_drivers.agent.parts import Parts
 from hybrid_drivers.agent.queue import Ask
@@ -44,7 +44,7 @@ class NodeWork:
         self._parts = parts
         self._ask = ask
 
-    def configure(self, view: View, spec: Spec, step: lifecycle.Configure) -> float | None:
+    def configure(self, view: View, spec: Spec, step: decision.Configure) -> float | None:
         """Bring the machine from its first SSH answer to a configured node."""
         host, memory, wish = view.record.host, view.memory, self._parts.wishes.of(view.record.host.id)
         with_peers = ""
@@ -192,7 +192,7 @@ class NodeWork:
     def _pinned(self, record: HostRecord, target: SshTarget) -> SshTarget:
         return replace(target, host_keys=record.host_keys)
 
-    def _not_yet(self, view: View, step: lifecycle.Configure, error: HostError) -> float | None:
+    def _not_yet(self, view: View, step: decision.Configure, error: HostError) -> float | None:
         memory, plan = view.memory, view.observed.plan
         now = self._parts.clock.now()
         if memory.unreachable_since is None:

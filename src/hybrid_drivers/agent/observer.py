@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hybrid_drivers.agent import record as records
 from hybrid_drivers.agent import spec as specs
-from hybrid_drivers.agent.lifecycle import Observed
+from hybrid_drivers.agent.observed import Observed
 from hybrid_drivers.agent.parts import HostMemory, Parts
 from hybrid_drivers.agent.record import HostRecord
 from hybrid_drivers.agent.spec import Spec

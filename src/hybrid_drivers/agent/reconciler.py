@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from hybrid_drivers.agent import backoff
 from hybrid_drivers.agent.executor import Executor
 from hybrid_drivers.agent.leadership import Leadership
-from hybrid_drivers.agent.lifecycle import Phase, next_step
+from hybrid_drivers.agent.lifecycle import next_step
 from hybrid_drivers.agent.nodework import Hopeless, NodeWork
+from hybrid_drivers.agent.observed import Phase
 from hybrid_drivers.agent.observer import Observer, View
 from hybrid_drivers.agent.parts import Parts
 from hybrid_drivers.agent.queue import Key, WorkQueue

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hybrid_drivers.agent.lifecycle import Failure, Intent, Phase
+from hybrid_drivers.agent.observed import Failure, Intent, Phase
 from hybrid_drivers.model import Host, Machine, Template, Value
 from hybrid_drivers.oned.template import readable
 

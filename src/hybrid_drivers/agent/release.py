@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from hybrid_drivers.agent import peers
 from hybrid_drivers.agent.accounts import Account
+from hybrid_drivers.agent.decision import Look
 from hybrid_drivers.agent.departures import Departure
 from hybrid_drivers.agent.leaving import Delete, Forget, Leaving, release_step
-from hybrid_drivers.agent.lifecycle import Look
 from hybrid_drivers.agent.parts import Parts
 from hybrid_drivers.agent.queue import Ask
 from hybrid_drivers.errors import ConfigError, OutcomeUnknown

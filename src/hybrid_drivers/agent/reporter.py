@@ -13,7 +13,7 @@ import threading
 from dataclasses import dataclass
 from typing import cast
 
-from hybrid_drivers.agent.lifecycle import Phase
+from hybrid_drivers.agent.observed import Phase
 from hybrid_drivers.agent.record import state
 from hybrid_drivers.clock import Clock
 from hybrid_drivers.errors import OnedUnreachable

@@ -16,7 +16,7 @@ from functools import lru_cache
 import yaml
 
 from hybrid_drivers.agent.accounts import Account, Accounts
-from hybrid_drivers.agent.lifecycle import Plan
+from hybrid_drivers.agent.observed import Plan
 from hybrid_drivers.agent.settings import Settings
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.hostconfig.configuration import compile_configuration

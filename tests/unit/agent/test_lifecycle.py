@@ -7,20 +7,14 @@ from typing import Any
 
 import pytest
 
-from hybrid_drivers.agent.leaving import Delete, Forget, Leaving, release_step
-from hybrid_drivers.agent.lifecycle import (
+from hybrid_drivers.agent.decision import (
     Configure,
     Create,
     Fail,
-    Failure,
     GiveUpMachine,
-    Intent,
     Look,
     MarkReady,
     NextAttempt,
-    Observed,
-    Phase,
-    Plan,
     Record,
     RecordAddress,
     Rename,
@@ -30,8 +24,10 @@ from hybrid_drivers.agent.lifecycle import (
     TryAgain,
     Wait,
     WriteIntent,
-    next_step,
 )
+from hybrid_drivers.agent.leaving import Delete, Forget, Leaving, release_step
+from hybrid_drivers.agent.lifecycle import next_step
+from hybrid_drivers.agent.observed import Failure, Intent, Observed, Phase, Plan
 from hybrid_drivers.agent.upkeep import CheckDrift, Rerun, UpdatePeers, Upkeep
 from hybrid_drivers.model import Address, Machine, MachineState, Placement
 from hybrid_drivers.providers.base import Limits

@@ -9,7 +9,7 @@ import pytest
 from tests.support.agent_fakes import OnedStore
 
 from hybrid_drivers.agent import record as records
-from hybrid_drivers.agent.lifecycle import Failure, Intent, Phase
+from hybrid_drivers.agent.observed import Failure, Intent, Phase
 from hybrid_drivers.agent.record import HostRecord
 from hybrid_drivers.model import Machine, MachineState, MachineTags, Template, Value
 from hybrid_drivers.oned.template import render

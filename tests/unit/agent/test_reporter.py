@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 from tests.support.agent_fakes import VirtualClock
 
-from hybrid_drivers.agent.lifecycle import Phase
+from hybrid_drivers.agent.observed import Phase
 from hybrid_drivers.agent.reporter import BEACON_EVERY, Reporter, Shown, system_host
 from hybrid_drivers.errors import OnedUnreachable
 from hybrid_drivers.oned.monitord import Monitord
