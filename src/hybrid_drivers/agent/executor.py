@@ -3,30 +3,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from dataclasses import replace
 
-from hybrid_drivers.agent import decision, observed, peers, userdata
+from hybrid_drivers.agent import decision, observed, peers
 from hybrid_drivers.agent import record as records
-from hybrid_drivers.agent.departures import Departure
 from hybrid_drivers.agent.nodework import NodeWork
-from hybrid_drivers.agent.observed import Intent, Phase
-from hybrid_drivers.agent.observer import NEW, View
+from hybrid_drivers.agent.observed import Phase
+from hybrid_drivers.agent.observer import NEW, View, spec_of
 from hybrid_drivers.agent.parts import Parts
 from hybrid_drivers.agent.queue import Ask
 from hybrid_drivers.agent.record import HostRecord
+from hybrid_drivers.agent.renting import Renting
 from hybrid_drivers.agent.reporter import Shown
 from hybrid_drivers.agent.spec import Spec
 from hybrid_drivers.agent.upkeep import CheckDrift, Rerun, UpdatePeers, UpkeepStep
 from hybrid_drivers.agent.upkeepwork import UpkeepWork
 from hybrid_drivers.agent.wishes import Ended
-from hybrid_drivers.errors import ActionRefused, AllocateRefused, CapacityExhausted, OutcomeUnknown, TokenSpent
-from hybrid_drivers.model import CreateRequest, HostState, Machine, MachineTags, Template
+from hybrid_drivers.errors import ActionRefused, AllocateRefused
+from hybrid_drivers.model import HostState, Machine, Template
 from hybrid_drivers.oned.template import readable
 
-SOLD_OUT_PAUSE = 30.0  # seconds after all placements were sold out, doubled each round
-SOLD_OUT_LIMIT = 900.0
 LOOK_AT_FAILED = 2.0  # seconds between looks at a host that failed in INIT, until oned has put it into ERROR
 
 log = logging.getLogger(__name__)
@@ -40,6 +36,7 @@ class Executor:
     def __init__(self, parts: Parts, node: NodeWork, ask: Ask) -> None:
         self._parts = parts
         self._node = node
+        self._renting = Renting(parts, ask, self.fail)
         self._upkeep = UpkeepWork(parts, node)
         self._ask = ask
 
@@ -55,13 +52,13 @@ class Executor:
             view.memory.looked_from = step.not_before
             return 0.0
         if isinstance(step, decision.WriteIntent):
-            return self._write_intent(view, step)
+            return self._renting.write_intent(view, step)
         if isinstance(step, decision.Create):
-            return self._create(view, step)
+            return self._renting.create(view, step)
         if isinstance(step, decision.Record):
-            return self._record(view, step.machine)
+            return self._renting.record(view, step.machine)
         if isinstance(step, (decision.GiveUpMachine, decision.NextAttempt)):
-            return self._give_up(view, step)
+            return self._renting.give_up(view, step)
         if isinstance(step, decision.Fail):
             return self.fail(view.record, step.reason, view.observed.plan)
         if isinstance(step, decision.TryAgain):
@@ -80,7 +77,7 @@ class Executor:
         | decision.SyncMonitoring
         | UpkeepStep,
     ) -> Pause:
-        spec = _spec(view)
+        spec = spec_of(view)
         if isinstance(step, decision.Configure):
             return self._node.configure(view, spec, step)
         if isinstance(step, decision.Rename):
@@ -170,122 +167,6 @@ class Executor:
         if record.host.template.text("PROVISION_ERROR") != shown:
             self._parts.oned.update_host(record.host.id, Template([("PROVISION_ERROR", shown)]))
 
-    def _write_intent(self, view: View, step: decision.WriteIntent) -> Pause:
-        parts, host = self._parts, view.record.host
-        if step.take_over is not None:
-            intent = replace(step.take_over, agent=parts.agent_id, since=parts.clock.now())
-            parts.oned.update_host(host.id, records.taken_over(view.record, intent))
-            if not view.record.deploy_id:
-                view.memory.uncertain_since = intent.since
-            if not view.record.ready:
-                view.memory.monitoring = True  # the other agent may still finish it, but will not start its probes
-            log.info("host %s (%s): taken over from another front-end's agent", host.id, host.name)
-            return 0.0
-        self._open_intent(view, step.attempt)
-        return 0.0
-
-    def _open_intent(self, view: View, attempt: int, problem: str = "") -> Intent:
-        parts, host = self._parts, view.record.host
-        token = hashlib.sha256(f"{parts.owner()}:{host.id}:{attempt}".encode()).hexdigest()[:32]
-        intent = Intent(
-            token=token,
-            attempt=attempt,
-            since=parts.clock.now(),
-            spec_hash=_spec(view).plan.spec_hash,
-            agent=parts.agent_id,
-            host_key=parts.keys.host_key(token).public,
-        )
-        pairs = [*records.with_intent(view.record, intent), ("PROVISION_ERROR", readable(problem))]
-        parts.oned.update_host(host.id, Template(dict(pairs).items()))
-        if view.record.address:
-            self._peers_changed()
-        view.memory.own_tokens.add(token)
-        view.memory.uncertain_since = None
-        view.memory.problem = problem
-        log.info("host %s (%s): intent %s, attempt %d", host.id, host.name, token, attempt)
-        return intent
-
-    def _create(self, view: View, step: decision.Create) -> Pause:
-        parts, spec, host = self._parts, _spec(view), view.record.host
-        request = self._request(view.record, spec, step)
-        place = f"{step.placement.plan} in {step.placement.place}".removesuffix(" in ")
-        parts.reporter.show(host.id, Shown(phase=Phase.DEPLOYING, step=f"asking {spec.account.name} for {place}"))
-        log.info("host %s (%s): asking %s for %s", host.id, host.name, spec.account.name, place)
-        try:
-            machine = spec.account.provider.create(request)
-        except CapacityExhausted as exc:
-            return self._next_placement(view, step.intent, str(exc))
-        except TokenSpent:
-            self._open_intent(view, step.intent.attempt + 1)
-            return 0.0
-        except OutcomeUnknown:
-            view.memory.uncertain_since = parts.clock.now()
-            raise
-        spec.account.machines.remember(machine)
-        return self._record(view, machine)
-
-    def _request(self, record: HostRecord, spec: Spec, step: decision.Create) -> CreateRequest:
-        parts, token = self._parts, step.intent.token
-        key = parts.keys.host_key(token)
-        attributes = dict(spec.attributes)
-        return CreateRequest(
-            token=token,
-            tags=MachineTags(owner=parts.owner(), host_id=record.host.id, token=token, name=record.friendly_name),
-            hostname=record.friendly_name,
-            placement=step.placement,
-            user_data=userdata.build(
-                host_private=key.private_openssh,
-                host_public=key.public,
-                authorized=parts.keys.public_lines(spec.connection),
-                operators=attributes.pop("USERDATA", ""),
-            ),
-            attributes=attributes,
-        )
-
-    def _next_placement(self, view: View, intent: Intent, reason: str) -> Pause:
-        placements = len(_spec(view).plan.placements)
-        if intent.attempt % placements:
-            self._open_intent(view, intent.attempt + 1, problem=reason)
-            return 0.0
-        rounds = min(intent.attempt // placements - 1, 16)
-        pause = min(SOLD_OUT_LIMIT, SOLD_OUT_PAUSE * 2.0**rounds)
-        self._open_intent(view, intent.attempt + 1, problem=f"{reason}; next try in {pause:.0f} s")
-        return pause
-
-    def _record(self, view: View, machine: Machine) -> Pause:
-        spec, host = _spec(view), view.record.host
-        driver = spec.account.provider.entry.driver
-        self._parts.oned.update_host(host.id, records.with_machine(view.record, machine, spec.account.name, driver))
-        view.memory.uncertain_since = view.memory.absent_since = None
-        view.memory.problem = ""
-        log.info("host %s (%s): machine %s at %s", host.id, host.name, machine.id, spec.account.name)
-        return 0.0
-
-    def _give_up(self, view: View, step: decision.GiveUpMachine | decision.NextAttempt) -> Pause:
-        parts, spec, record = self._parts, _spec(view), view.record
-        log.warning("host %s (%s): %s", record.host.id, record.host.name, step.reason)
-        if isinstance(step, decision.GiveUpMachine):
-            departure = parts.departures.add(
-                Departure(
-                    account=spec.account.name,
-                    host_id=record.host.id,
-                    name=record.friendly_name,
-                    machine_id=step.machine.id,
-                    since=parts.clock.now(),
-                )
-            )
-            self._ask(("release", departure.key))
-        if step.sold_out and record.intent is not None:
-            return self._next_placement(view, record.intent, step.reason)
-        view.memory.failed_machines += 1
-        if view.memory.failed_machines >= parts.settings.agent.tries:
-            view.memory.failed_machines = 0
-            return self.fail(
-                record, f"{step.reason}; {parts.settings.agent.tries} machines failed so", view.observed.plan
-            )
-        self._open_intent(view, (record.intent.attempt if record.intent else 0) + 1, problem=step.reason)
-        return 0.0
-
     def _rename(self, view: View, address: str) -> Pause:
         try:
             self._parts.oned.rename_host(view.record.host.id, address)
@@ -315,9 +196,3 @@ class Executor:
         if view.record.peers:
             self._peers_changed()  # others may have come since its configuration began
         return 0.0
-
-
-def _spec(view: View) -> Spec:
-    if view.spec is None:  # next_step gives such a step only with a plan, and a plan comes with its spec
-        raise AssertionError("a step on a machine without a spec")
-    return view.spec

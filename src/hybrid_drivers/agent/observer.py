@@ -177,3 +177,10 @@ def drift_due(parts: Parts, record: HostRecord) -> bool:
         return False
     last = max(parts.memory(record.host.id).upkeep.checked_at, parts.started)
     return next_check(record.host.id, record.ready_at, interval, last) <= parts.clock.now()
+
+
+def spec_of(view: View) -> Spec:
+    """Return the spec of a host that is worked on: such a step comes only with a plan, and a plan with its spec."""
+    if view.spec is None:
+        raise AssertionError("a step on a machine without a spec")
+    return view.spec
