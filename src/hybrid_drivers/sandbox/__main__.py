@@ -32,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         if words and words[0] in _OTHERS:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: everything made is removed
             return int(importlib.import_module(_OTHERS[words[0]]).main(words[1:]) or 0)
         return _serve(_parser().parse_args(words))
     except HybridError as exc:

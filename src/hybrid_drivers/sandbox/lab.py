@@ -42,6 +42,8 @@ class LabOptions:
     limits: Mapping[str, float] = field(default_factory=lambda: {"settle": 2, "poll": 0.3})
     provision: Mapping[str, str] = field(default_factory=dict)  # over what the provider needs at least
     agent: Mapping[str, float] = field(default_factory=dict)  # the agent section of hybrid.yaml
+    # Nothing here reaches OpenNebula's own repository: nodes are made of the distribution's packages.
+    configuration: Mapping[str, str] = field(default_factory=lambda: {"opennebula_repository_enabled": "no"})
     knobs: Knobs = field(default_factory=Knobs)
     step_delay: float = 0.02  # seconds a step takes on a light machine
 
@@ -84,9 +86,10 @@ class Lab:
         self.provision(options.provision)
 
     def _configure(self) -> None:
-        if self.options.agent:
-            lines = "".join(f"  {name}: {value}\n" for name, value in self.options.agent.items())
-            (self.location.etc / "hybrid.yaml").write_text(f"agent:\n{lines}")
+        import yaml
+
+        settings = {"agent": dict(self.options.agent), "defaults": {"configuration": dict(self.options.configuration)}}
+        (self.location.etc / "hybrid.yaml").write_text(yaml.safe_dump(settings))
         self.write_entry(ENTRIES[self.options.provider], self.entry())
 
     # --- what a person would do ---------------------------------------------------------------------------------
