@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -192,12 +193,18 @@ def test_it_starts_an_agent_when_none_runs(lab: Lab) -> None:
     give_back(lab, host_id)
 
 
+def look_soon(lab: Lab, host_id: int) -> None:
+    """Let the host have become READY so long ago that it is time for its first look, which comes after a minute."""
+    lab.oned.update_host(host_id, Template([("PROVISION_READY", f"{time.time() - 58:.0f}")]))
+
+
 def test_drift_is_told_by_itself_and_goes_by_itself() -> None:
-    with quick_lab(provision=DEFAULT, agent={"drift": 1, "sweep": 0.5}) as lab:
+    with quick_lab(provision=DEFAULT, agent={"drift": 60, "sweep": 0.5}) as lab:
         host_id = lab.create("edge1")
         lab.wait_ready(host_id, LIMIT)
         step = a_step(lab, host_id)
         light(lab).undo_step(machine_of(lab, host_id), step)
+        look_soon(lab, host_id)
         text = wait_told(lab, host_id, "PROVISION_DRIFT", step, LIMIT)
         assert text.startswith("1 of ")
         assert (told(lab, host_id, "PROVISION_STATE"), told(lab, host_id, "PROVISION_ERROR")) == ("READY", "")
@@ -206,6 +213,7 @@ def test_drift_is_told_by_itself_and_goes_by_itself() -> None:
         assert told(lab, host_id, "PROVISION_DRIFT") == ""
         lab.machines.power_off(machine_of(lab, host_id))
         checks = lab.log().count("not looked at for drift")
+        look_soon(lab, host_id)
         lab.wait(lambda: lab.log().count("not looked at for drift") > checks, LIMIT)
         assert (told(lab, host_id, "PROVISION_DRIFT"), lab.host(host_id).state) == ("", HostState.MONITORED)
         lab.machines.power_on(machine_of(lab, host_id))

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class Collector:
-    """Sweeps; ``pending`` is what the last sweep found still to do."""
+    """Sweeps; ``hosts``, ``ready``, ``drifting`` and ``orphans`` are what the last sweep counted."""
 
     def __init__(self, parts: Parts, reconciler: Reconciler) -> None:
         self._parts = parts

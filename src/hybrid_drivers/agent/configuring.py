@@ -16,9 +16,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from hybrid_drivers.agent import record as records
-from hybrid_drivers.agent.jobs import Job, Jobs
+from hybrid_drivers.agent.jobs import PARALLEL, Job, Jobs, Turns
 from hybrid_drivers.agent.leadership import Leadership
 from hybrid_drivers.agent.observed import Phase
 from hybrid_drivers.agent.parts import Parts
@@ -34,12 +36,33 @@ POLL = 5.0  # seconds a poll waits for news
 BUSY = (Phase.CONNECTING, Phase.CONFIGURING)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Request:
+    """What somebody asks for."""
+
+    hosts: tuple[str, ...]
+    cluster: str
+    everything: bool
+    check: bool
+
+    @classmethod
+    def of(cls, asked: Mapping[str, Any]) -> _Request:
+        """Read a request; a mistake in it is a KeyError or a TypeError."""
+        if not isinstance(asked["hosts"], list):
+            raise TypeError("hosts")
+        hosts = tuple(str(name) for name in asked["hosts"])
+        return cls(
+            hosts=hosts, cluster=str(asked["cluster"]), everything=asked["all"] is True, check=bool(asked["check"])
+        )
+
+
 class Configuring:
     """Answers the calls; the runs themselves are the reconciler's."""
 
     def __init__(self, parts: Parts, reconciler: Reconciler, leadership: Leadership) -> None:
         self._parts, self._reconciler, self._leadership = parts, reconciler, leadership
         self._jobs = Jobs(parts.clock)
+        self._turns = Turns(min(PARALLEL, max(1, parts.settings.agent.workers // 4)))
 
     def answer(self, call: Call) -> Answer:
         """Answer one of the two actions.
@@ -50,42 +73,42 @@ class Configuring:
         """
         try:
             asked = json.loads(call.argv[0])
-            told = self._start(asked) if call.action == "configure" else self._poll(asked)
+            request = _Request.of(asked) if call.action == "configure" else None
+            job, since = ("", 0) if request else (str(asked["job"]), int(asked["since"]))
         except (IndexError, KeyError, TypeError, ValueError) as exc:
             raise AgentError("The agent does not understand the call: it speaks another version.") from exc
+        told = self._start(request) if request else self._poll(job, since)
         return Answer(stdout=json.dumps(told).encode())
 
-    def _poll(self, asked: Mapping[str, object]) -> dict[str, object]:
-        job = self._jobs.get(str(asked["job"]))
+    def _poll(self, job_id: str, since: int) -> dict[str, object]:
+        job = self._jobs.get(job_id)
         if job is None:
             raise AgentError("The agent was started anew meanwhile: run the command again to go on.")
-        events, done = job.poll(int(str(asked["since"])), POLL)
+        events, done = job.poll(since, POLL)
         return {"events": events, "done": done}
 
-    def _start(self, asked: Mapping[str, object]) -> dict[str, object]:
+    def _start(self, asked: _Request) -> dict[str, object]:
         if not self._leadership.leads():
             raise AgentError("This front-end does not lead its zone: run this on the one that does.")
-        check = bool(asked["check"])
-        hosts = self._wanted(asked, check)
+        hosts = self._wanted(asked)
         # What was changed since counts: in hybrid.yaml, in the cluster, in the entries.
         self._parts.settings = read_settings(self._parts.location.etc / "hybrid.yaml")
         self._parts.accounts.reload()
         self._reconciler.observer.reload()
-        job = Job([host.id for host in hosts], check, self._begin, self._parts.clock)
+        job = Job([host.id for host in hosts], asked.check, self._begin, self._parts.clock, self._turns)
         self._jobs.add(job)
         job.start()
         return {"job": job.id, "hosts": [_shown(host) for host in hosts]}
 
-    def _wanted(self, asked: Mapping[str, object], check: bool) -> list[Host]:
+    def _wanted(self, asked: _Request) -> list[Host]:
+        if not asked.hosts and not asked.cluster and not asked.everything:
+            raise AgentError("No host is named: name hosts or a cluster, or ask for all.")
         hosts = self._parts.oned.hosts()
-        names = asked["hosts"]
-        if not isinstance(names, list):
-            raise TypeError("hosts")
-        if names:
-            return named(hosts, [str(name) for name in names])
-        ours = [host for host in hosts if host.im_mad == IM_MAD and self._can_be(records.read(host), check)]
-        if cluster := str(asked["cluster"]):
-            cluster_id = self._cluster_id(cluster)
+        if asked.hosts:
+            return named(hosts, asked.hosts)
+        ours = [host for host in hosts if host.im_mad == IM_MAD and self._can_be(records.read(host), asked.check)]
+        if asked.cluster:
+            cluster_id = self._cluster_id(asked.cluster)
             ours = [host for host in ours if host.cluster_id == cluster_id]
         return ours
 

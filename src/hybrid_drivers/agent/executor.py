@@ -96,6 +96,8 @@ class Executor:
         log.error("host %s (%s): %s", host.id, host.name, reason)
         spec_hash = plan.spec_hash if plan else ""
         self._parts.oned.update_host(host.id, records.with_failure(record, reason, spec_hash))
+        if record.address:
+            self._peers_changed()  # nobody shall go on sending to what may be a stranger's address by now
         memory = self._parts.memory(host.id)
         memory.enabled = False
         memory.left_init = host.state not in NEW  # otherwise INIT, seen later, is the operator's doing
@@ -135,9 +137,10 @@ class Executor:
         if step.phase is Phase.READY:
             self._parts.reporter.forget(host_id)
             upkeep = view.observed.upkeep
-            self._tell_who_waits(host_id, step.problem)
+            self._tell_who_waits(host_id, step.problem or _held(view.observed))
             self._keep_problem(view.record, step.problem or view.memory.problem or upkeep.problem)
             return upkeep.wait if step.problem or view.memory.problem else self._capacity(view, upkeep.wait)
+        self._tell_who_waits(host_id, _held(view.observed))
         return None
 
     def _tell_who_waits(self, host_id: int, problem: str) -> None:
@@ -193,6 +196,13 @@ class Executor:
         self._parts.oned.update_host(host.id, records.as_ready(view.record, now, address, spec.connection))
         view.memory.monitoring, view.memory.problem = True, ""
         log.info("host %s (%s): READY", host.id, host.name)
-        if view.record.peers:
+        if view.record.peers or view.record.address != address:
             self._peers_changed()  # others may have come since its configuration began
         return 0.0
+
+
+def _held(seen: observed.Observed) -> str:
+    """Say that another front-end's agent looks after the host, nothing when this one does."""
+    if seen.intent is None or seen.intent.agent == seen.agent:
+        return ""
+    return "another front-end's agent looks after this host: run the command there, or enable the host to move it here"

@@ -11,7 +11,7 @@ from hybrid_drivers.agent.wishes import Ended, Wish
 from hybrid_drivers.clock import Clock
 from hybrid_drivers.hostconfig.report import StepReport, StepStatus
 
-PARALLEL = 32  # hosts of one job at once: others on their way need workers, too
+PARALLEL = 32  # hosts of all jobs at once, at most: others on their way need workers, too
 ABANDONED = 60.0  # seconds without a poll after which no further host is begun: nobody waits any more
 KEPT = 600.0  # seconds without a poll after which a job is forgotten
 GATHER = 0.2  # seconds that a poll with news waits for more of them
@@ -23,9 +23,9 @@ Begin = Callable[[int, Wish], str]  # puts a wish and sees to the host; returns 
 class Job:
     """One call of ``onehybrid configure``."""
 
-    def __init__(self, hosts: Sequence[int], check_only: bool, begin: Begin, clock: Clock) -> None:
+    def __init__(self, hosts: Sequence[int], check_only: bool, begin: Begin, clock: Clock, turns: Turns) -> None:
         self.id = uuid.uuid4().hex[:16]
-        self._check_only, self._begin, self._clock = check_only, begin, clock
+        self._check_only, self._begin, self._clock, self._turns = check_only, begin, clock, turns
         self._waiting = deque(hosts)
         self._left = len(hosts)
         self._events: list[Event] = []
@@ -33,9 +33,8 @@ class Job:
         self.polled_at = clock.monotonic()
 
     def start(self) -> None:
-        """Begin with the first hosts."""
-        for _ in range(PARALLEL):
-            self._next()
+        """Begin with as many hosts as may be worked on."""
+        self._turns.join(self)
 
     def poll(self, since: int, seconds: float) -> tuple[list[Event], bool]:
         """Return the events from number ``since`` on, after at most ``seconds``, and whether these are the last."""
@@ -46,17 +45,17 @@ class Job:
                 self._changed.wait(GATHER)
             return self._events[since:], not self._left
 
-    def _next(self) -> None:
-        """Begin with the next host that takes the wish."""
+    def begin_next(self) -> bool:
+        """Begin with the next host that takes the wish; tell whether there was one."""
         while True:
             with self._changed:
                 if not self._waiting:
-                    return
+                    return False
                 host_id = self._waiting.popleft()
             refused = "nobody waited for it any more" if self._abandoned() else ""
             refused = refused or self._begin(host_id, Wish(self._check_only, _Listener(self, host_id)))
             if not refused:
-                return
+                return True
             self._end({"host": host_id, "event": "end", "outcome": "refused", "message": refused})
 
     def _abandoned(self) -> bool:
@@ -82,13 +81,13 @@ class Job:
         self._tell({"host": host_id, "event": "step", **told, **numbers, "notes": list(report.notes)})
 
     def end(self, host_id: int, ended: Ended) -> None:
-        """Take note of a host's end, and begin with another."""
+        """Take note of a host's end: it is another one's turn."""
         event: dict[str, object] = {"host": host_id, "event": "end", "outcome": "failed", "message": ended.problem}
         if ended.run is not None and not ended.problem:
             event |= {"outcome": "done", "steps": len(ended.run.steps), "changed": len(ended.run.changed)}
             event |= {"seconds": round(ended.run.seconds, 2)}
         self._end(event)
-        self._next()
+        self._turns.end()
 
 
 class _Listener:
@@ -102,6 +101,45 @@ class _Listener:
 
     def end(self, ended: Ended) -> None:
         self._job.end(self._host_id, ended)
+
+
+class Turns:
+    """Lets the jobs take turns, one host each: together they work on ``limit`` hosts at once at most; thread-safe."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._running = 0
+        self._jobs: deque[Job] = deque()  # those with hosts that wait
+
+    def join(self, job: Job) -> None:
+        """Let ``job`` take turns with the others."""
+        with self._lock:
+            self._jobs.append(job)
+        self._go_on()
+
+    def end(self) -> None:
+        """Take note that a host's run ended."""
+        with self._lock:
+            self._running -= 1
+        self._go_on()
+
+    def _go_on(self) -> None:
+        while True:
+            with self._lock:
+                if self._running >= self._limit or not self._jobs:
+                    return
+                job = self._jobs.popleft()
+                self._running += 1
+            begun = False
+            try:
+                begun = job.begin_next()  # asks oned: others must not wait for that
+            finally:
+                with self._lock:
+                    if begun:
+                        self._jobs.append(job)
+                    else:
+                        self._running -= 1
 
 
 class Jobs:

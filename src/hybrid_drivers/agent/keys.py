@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -42,12 +43,24 @@ class FrontEndKeys:
                 return self._home / name
         return self._own_key()
 
+    def private_text(self, connection: Mapping[str, str]) -> str:
+        """Return what is in :meth:`private_key`.
+
+        Raises:
+            ConfigError: it cannot be read.
+        """
+        return _text(self.private_key(connection))
+
     def public_lines(self, connection: Mapping[str, str]) -> list[str]:
-        """Return the ``authorized_keys`` lines that belong to :meth:`private_key`, and PUBLIC_KEY when given."""
+        """Return the ``authorized_keys`` lines that belong to :meth:`private_key`, and PUBLIC_KEY when given.
+
+        Raises:
+            ConfigError: a key cannot be read.
+        """
         lines = [_public_line(self.private_key(connection))]
         if named := connection.get("PUBLIC_KEY"):
             path = Path(named).expanduser()
-            text = path.read_text(encoding="utf-8") if path.is_file() else named
+            text = _text(path) if path.is_file() else named
             lines += [line.strip() for line in text.splitlines() if line.strip()]
         return list(dict.fromkeys(lines))
 
@@ -88,17 +101,24 @@ def _write_once(path: Path, content: bytes) -> None:
         part.unlink()
 
 
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"the key {path} cannot be read: {exc}; give it to the user of the agent") from exc
+
+
 def _public_line(private: Path) -> str:
     beside = private.with_name(private.name + ".pub")
     if beside.is_file():
-        return " ".join(beside.read_text(encoding="utf-8").split()[:2])
-    data = private.read_bytes()
+        return " ".join(_text(beside).split()[:2])
+    data = _text(private).encode()
     try:
         load = (
             serialization.load_ssh_private_key if b"OPENSSH PRIVATE KEY" in data else serialization.load_pem_private_key
         )
         key = load(data, password=None)
-    except (ValueError, TypeError) as exc:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as exc:
         raise ConfigError(f"the private key {private} cannot be read without a passphrase") from exc
     line = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     return line.decode()

@@ -15,14 +15,16 @@ from hybrid_drivers.secret import Secret
 def gather(parts: Parts, record: HostRecord, spec: Spec, address: str, *, not_before: float | None = None) -> Facts:
     """Return the facts of a host; its peers only when its playbooks depend on them, read at ``not_before`` or later.
 
+    ``not_before`` is a time of ``clock.monotonic()``.
+
     Raises:
         ConfigError: a key cannot be read, or a playbook is not known.
         OnedError: oned cannot be asked for the peers.
     """
-    since = parts.clock.now() - WINDOW if not_before is None else not_before
+    since = parts.clock.monotonic() - WINDOW if not_before is None else not_before
     return Facts(
         oneadmin_keys=tuple(parts.keys.public_lines(spec.connection)),
-        oneadmin_private_key=Secret(parts.keys.private_key(spec.connection).read_text(encoding="utf-8")),
+        oneadmin_private_key=Secret(parts.keys.private_text(spec.connection)),
         opennebula_version=front_end_version(parts.location),
         address=address,
         peers=parts.peers.of(record.host, address, since) if depend_on_peers(spec.playbooks) else (),

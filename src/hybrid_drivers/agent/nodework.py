@@ -61,7 +61,7 @@ class NodeWork:
         def prepare() -> Configuration:
             nonlocal with_peers
             self._make_known(view.record, step.address)
-            facts = gather(self._parts, view.record, spec, step.address, not_before=self._parts.clock.now())
+            facts = gather(self._parts, view.record, spec, step.address, not_before=self._parts.clock.monotonic())
             with_peers = configured_with(facts)
             return compile_configuration(spec.playbooks, spec.parameters, facts)
 
@@ -86,7 +86,9 @@ class NodeWork:
             return self._failed_run(view, exc) if contacted else self._not_yet(view, step, exc)
         except (HostKeyMismatch, Hopeless):
             raise
-        except HostError as exc:
+        except (HostError, ConfigError) as exc:
+            if isinstance(exc, ConfigError) and not contacted:
+                raise  # nothing was begun
             self._parts.wishes.end(host.id, wish, Ended(problem=str(exc)))
             return self._failed_run(view, exc)
         log.info("host %s (%s): %d of %d steps changed", host.id, host.name, len(run.changed), len(run.steps))
@@ -203,7 +205,7 @@ class NodeWork:
         self._show(view.record.host.id, Phase.BOOTING, f"waiting for SSH at {step.address}", memory.problem)
         return min(RETRY_SSH_LIMIT, max(RETRY_SSH, (now - memory.unreachable_since) / 20))
 
-    def _failed_run(self, view: View, error: HostError) -> float:
+    def _failed_run(self, view: View, error: HostError | ConfigError) -> float:
         memory = view.memory
         first = RETRY_LOST if isinstance(error, HostUnreachable) else RETRY_RUN
         pause = min(RETRY_RUN_LIMIT, first * 2.0 ** min(memory.failed_runs, 16))

@@ -159,7 +159,8 @@ def upkeep_of(parts: Parts, record: HostRecord) -> Upkeep:
     again = f"; next try in {wait:.0f} s" if wait is not None else ""
     known = f"its configuration failed when it was run again: 'onehybrid configure {record.host.id}' tells why"
     own = memory.problem or known if record.misconfigured else ""
-    others = memory.peers_problem + again if outdated and memory.peers_problem else ""
+    offline = record.host.state is HostState.OFFLINE  # its machine may be switched off on purpose
+    others = memory.peers_problem + again if outdated and memory.peers_problem and not offline else ""
     return Upkeep(
         asked=wish is not None,
         check_only=wish is not None and wish.check_only,
@@ -171,11 +172,11 @@ def upkeep_of(parts: Parts, record: HostRecord) -> Upkeep:
 
 
 def drift_due(parts: Parts, record: HostRecord) -> bool:
-    """Tell whether it is time to look whether a READY host is still as it was configured."""
+    """Tell whether it is time to look whether a READY host is still as it was configured; not of an OFFLINE one."""
     interval = parts.settings.agent.drift
-    if not record.ready or not interval or record.failure is not None:
+    if not record.ready or not interval or record.failure is not None or record.host.state is HostState.OFFLINE:
         return False
-    last = max(parts.memory(record.host.id).upkeep.checked_at, parts.started)
+    last = max(parts.known(record.host.id).upkeep.checked_at, parts.started)
     return next_check(record.host.id, record.ready_at, interval, last) <= parts.clock.now()
 
 

@@ -77,6 +77,11 @@ class Parts:
         with self._lock:
             return self._memories.setdefault(host_id, HostMemory(looked_from=self.started))
 
+    def known(self, host_id: int) -> HostMemory:
+        """Return what is known of the host to one who only reads: nothing begins by that."""
+        with self._lock:
+            return self._memories.get(host_id) or HostMemory(looked_from=self.started)
+
     def begin_anew(self, host_id: int) -> None:
         """Drop what earlier failures left; what oned told us stays."""
         with self._lock:

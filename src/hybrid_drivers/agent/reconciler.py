@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 
 from hybrid_drivers.agent import backoff
 from hybrid_drivers.agent.executor import Executor
@@ -31,7 +32,8 @@ from hybrid_drivers.errors import (
     QuotaExceeded,
     TransientError,
 )
-from hybrid_drivers.model import Host
+from hybrid_drivers.model import Host, Template
+from hybrid_drivers.oned.template import readable
 
 FOLLOWER_PAUSE = 10.0  # seconds until a follower asks again whether it leads
 ONED_PAUSE = 5.0
@@ -83,7 +85,7 @@ class Reconciler:
             pause = self._work(kind, name)
         finally:
             if wish is not None and pause != 0:  # the pass did not come to it, and nobody shall wait for the next
-                problem = self._parts.memory(host_id).problem or "it cannot be worked on now: see the agent's log"
+                problem = self._parts.known(host_id).problem or "it cannot be worked on now: see the agent's log"
                 self._parts.wishes.end(host_id, wish, Ended(problem=problem))
         return pause
 
@@ -142,8 +144,20 @@ class Reconciler:
             return self._lasting(host, view, exc)
         except ProviderError as exc:
             return self._passing(host, exc, None)
+        except Exception as exc:
+            if not isinstance(exc, HybridError):
+                self._unexpected(host, exc)
+            raise
         memory.retries = 0
         return pause
+
+    def _unexpected(self, host: Host, error: Exception) -> None:
+        """Show that there is a mistake in the program, which only the log would tell otherwise."""
+        memory = self._parts.memory(host.id)
+        memory.retries += 1
+        memory.problem = f"internal error ({type(error).__name__}): see the agent's log"
+        with suppress(OnedError):
+            self._parts.oned.update_host(host.id, Template([("PROVISION_ERROR", readable(memory.problem))]))
 
     def _passing(self, host: Host, error: HybridError, named: float | None) -> float:
         memory = self._parts.memory(host.id)

@@ -143,8 +143,14 @@ def with_failure(record: HostRecord, reason: str, spec_hash: str) -> Template:
 
 
 def forgiven(record: HostRecord, now: float) -> Template:
-    """Clear a failure so that the host is worked on again; all waits begin anew, and so does a READY host."""
-    return Template([*no_failure(record), ("PROVISION_READY", ""), *state(Phase.PENDING, since=now)])
+    """Clear a failure so that the host is worked on again; all waits begin anew, and so does a READY host.
+
+    Its address is known again, and the host a peer of the others, when its machine has been found there.
+    """
+    begun: list[tuple[str, Value]] = [("PROVISION_READY", "")]
+    if record.address:
+        begun.append(("PROVISION_ADDRESS", ""))
+    return Template([*no_failure(record), *begun, *state(Phase.PENDING, since=now)])
 
 
 def no_failure(record: HostRecord) -> list[tuple[str, Value]]:

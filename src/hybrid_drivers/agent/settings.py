@@ -13,6 +13,7 @@ from hybrid_drivers.yamlfile import Scalar, Table, parse_yaml, plain
 
 SECTIONS = ("defaults", "agent", "zone_id")
 LEAST = {"workers": 1, "tries": 1, "sweep": 0.1, "log_size": 1, "configure_limit": 1}
+LEAST_DRIFT = 60.0  # seconds: a look costs CPU time here and on the host, and there may be a thousand hosts
 DEFAULTS = ("provision", "connection", "configuration", "playbook")
 
 
@@ -100,6 +101,8 @@ class _Reader:
                 number = -1.0
             if not LEAST.get(name, 0) <= number < float("inf"):
                 raise self._wrong(table, name, f"must be a number, {LEAST.get(name, 0):g} or more")
+            if name == "drift" and 0 < number < LEAST_DRIFT:
+                raise self._wrong(table, name, f"must be 0 (never) or a number, {LEAST_DRIFT:g} or more")
             values[name] = int(number) if kinds[name] == "int" else number
         return AgentSettings(**values)
 

@@ -26,6 +26,7 @@ from hybrid_drivers.model import Template
 from hybrid_drivers.oned.template import readable
 
 DRIFT_LIMIT = 600.0  # seconds for a look
+PEERS_LIMIT = 600.0  # seconds for telling a host its peers: it takes one, and workers are few
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,13 @@ class UpkeepWork:
     def _rerun(self, view: View, spec: Spec, step: Rerun) -> float | None:
         host, wishes = view.record.host, self._parts.wishes
         wish = wishes.of(host.id)
+        begun = False
+
+        def on_step(report: StepReport) -> None:
+            nonlocal begun
+            begun = True
+            wishes.step(host.id, report)
+
         try:
             facts = gather(self._parts, view.record, spec, step.address)
             configuration = compile_configuration(spec.playbooks, spec.parameters, facts)
@@ -60,12 +68,12 @@ class UpkeepWork:
                 spec,
                 step.address,
                 configuration,
-                on_step=lambda report: wishes.step(host.id, report),
+                on_step=on_step,
                 check_only=step.check_only,
                 limit=self._parts.settings.agent.configure_limit,
             )
         except (HostError, ConfigError) as exc:
-            if not step.check_only:
+            if begun and not step.check_only:  # otherwise the host is as it was
                 self._failed_rerun(view, exc)
             wishes.end(host.id, wish, Ended(problem=str(exc)))
             return 0.0
@@ -94,10 +102,11 @@ class UpkeepWork:
 
     def _update_peers(self, view: View, spec: Spec, step: UpdatePeers) -> float | None:
         host, upkeep = view.record.host, view.memory.upkeep
+        wanted = upkeep.peers_wanted
         try:
             facts = gather(self._parts, view.record, spec, step.address)
             configuration = compile_configuration(spec.playbooks, spec.parameters, facts, peers_only=True)
-            limit = self._parts.settings.agent.configure_limit
+            limit = min(PEERS_LIMIT, self._parts.settings.agent.configure_limit)
             run = self._run(view, spec, step.address, configuration, check_only=False, limit=limit)
         except (HostError, ConfigError) as exc:
             pause = backoff(upkeep.peers_failures)
@@ -108,7 +117,9 @@ class UpkeepWork:
             return 0.0
         peers = configured_with(facts)
         log.info("host %s (%s): peers are %s, %d steps changed", host.id, host.name, peers or "none", len(run.changed))
-        upkeep.peers_wanted, upkeep.peers_failures, upkeep.peers_problem = peers, 0, ""
+        upkeep.peers_failures, upkeep.peers_problem = 0, ""
+        if upkeep.peers_wanted == wanted:  # otherwise they changed meanwhile: once more
+            upkeep.peers_wanted = peers
         self._parts.oned.update_host(host.id, records.with_peers(peers))
         return 0.0
 

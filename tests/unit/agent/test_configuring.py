@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from typing import Any, cast
+from unittest import mock
 
 import pytest
 
-from hybrid_drivers.agent.configuring import named, refusal
+from hybrid_drivers.agent.configuring import Configuring, named, refusal
 from hybrid_drivers.agent.record import read
-from hybrid_drivers.errors import ConfigError
+from hybrid_drivers.errors import AgentError, ConfigError
 from hybrid_drivers.model import Host, HostState, Template
+from hybrid_drivers.oned.process import Call
 
 
 def host(number: int, name: str, *pairs: tuple[str, object], im_mad: str = "provision") -> Host:
@@ -65,3 +67,29 @@ def test_refusals(pairs: tuple[tuple[str, object], ...], check_only: bool, told:
 
 def test_other_peoples_hosts_are_left_alone() -> None:
     assert "is not ours" in refusal(read(host(1, "kvm1", ("PROVISION_READY", "5"), im_mad="kvm")), check_only=True)
+
+
+def answer(oned: Any, text: str) -> None:
+    parts = mock.Mock(oned=oned)
+    parts.settings.agent.workers = 8
+    configuring = Configuring(parts, mock.Mock(), mock.Mock())
+    configuring.answer(Call(family="agent", driver="", action="configure", argv=(text,)))
+
+
+EMPTY = '{"hosts": [], "cluster": "", "all": %s, "check": true}'
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [(EMPTY % "false", "No host is named"), ("[]", "another version"), ('{"hosts": "edge1"}', "another version")],
+)
+def test_requests_that_mean_nothing_are_refused(text: str, told: str) -> None:
+    with pytest.raises(AgentError, match=told):
+        answer(mock.Mock(spec=[]), text)
+
+
+def test_a_mistake_of_ours_is_not_taken_for_another_version() -> None:
+    oned = mock.Mock()
+    oned.hosts.side_effect = KeyError("ID")
+    with pytest.raises(KeyError):
+        answer(oned, EMPTY % "true")

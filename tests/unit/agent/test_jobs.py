@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.support.agent_fakes import VirtualClock
 
-from hybrid_drivers.agent.jobs import ABANDONED, KEPT, PARALLEL, Job, Jobs
+from hybrid_drivers.agent.jobs import ABANDONED, KEPT, PARALLEL, Job, Jobs, Turns
 from hybrid_drivers.agent.wishes import Ended, Wish, Wishes
 from hybrid_drivers.hostconfig.report import RunReport, StepReport, StepStatus
 
@@ -28,8 +28,11 @@ class Hosts:
         self.wishes.pop(host_id).listener.end(ended)
 
 
-def job(hosts: Hosts, number: int, clock: VirtualClock | None = None) -> Job:
-    made = Job(range(number), False, hosts.begin, clock or VirtualClock())
+def job(
+    hosts: Hosts, number: int, clock: VirtualClock | None = None, turns: Turns | None = None, first: int = 0
+) -> Job:
+    every = range(first, first + number)
+    made = Job(every, False, hosts.begin, clock or VirtualClock(), turns or Turns(PARALLEL))
     made.start()
     return made
 
@@ -42,6 +45,22 @@ def test_many_hosts_are_worked_on_a_few_at_a_time_and_refusals_take_no_turn() ->
     events, done = running.poll(0, 0)
     assert (len(events), done, hosts.most) == (100, True, PARALLEL)
     assert sorted(one["host"] for one in events if one["outcome"] == "refused") == [3, 40, 41]  # type: ignore[type-var]
+
+
+def test_all_jobs_together_keep_to_one_limit_and_a_small_one_does_not_wait_for_a_large_one() -> None:
+    hosts, turns = Hosts(), Turns(4)
+    large = job(hosts, 50, turns=turns)
+    small = job(hosts, 2, turns=turns, first=100)
+    ended = 0
+    while hosts.wishes:
+        if small.poll(0, 0)[1]:
+            break
+        hosts.end(next(iter(hosts.wishes)))
+        ended += 1
+    assert ended < 12
+    while hosts.wishes:
+        hosts.end(next(iter(hosts.wishes)))
+    assert (large.poll(0, 0)[1], hosts.most) == (True, 4)
 
 
 def test_events_come_in_order_and_only_once() -> None:

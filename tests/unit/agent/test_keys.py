@@ -35,6 +35,14 @@ def test_the_public_line_is_ssh_keygens(keys: FrontEndKeys, tmp_path: Path, kind
     assert keys.public_lines({}) == [public]
 
 
+def test_a_key_that_cannot_be_read_is_told_with_its_path(keys: FrontEndKeys, tmp_path: Path) -> None:
+    path = tmp_path / "home/.ssh/id_rsa"
+    path.write_bytes(b"\xff\xfe")
+    for read in (keys.private_text, keys.public_lines):
+        with pytest.raises(ConfigError, match=f"the key {path} cannot be read"):
+            read({})
+
+
 def test_oneprovisions_key_comes_before_oneadmins_own(keys: FrontEndKeys, tmp_path: Path) -> None:
     make_key(tmp_path / "home/.ssh/id_ed25519", "ed25519")
     make_key(tmp_path / "home/.ssh-oneprovision/id_rsa", "rsa")

@@ -10,6 +10,7 @@ from typing import Any, cast
 from tests.support.agent_fakes import VirtualClock
 
 from hybrid_drivers.agent.peers import WINDOW, Peers, digest
+from hybrid_drivers.errors import OnedError, OnedUnreachable
 from hybrid_drivers.hostconfig.facts import Peer
 from hybrid_drivers.model import Host, HostState, Template
 from hybrid_drivers.oned.api import Oned
@@ -36,13 +37,15 @@ class Pool:
 
     def __init__(self, *hosts: Host) -> None:
         self.list: Sequence[Host] = hosts
-        self.asked = 0
+        self.asked, self.failing = 0, False
         self.gate = threading.Event()
         self.gate.set()
 
     def hosts(self) -> Sequence[Host]:
         self.asked += 1
         assert self.gate.wait(10)
+        if self.failing:
+            raise OnedUnreachable("no answer")
         return self.list
 
 
@@ -86,7 +89,6 @@ def test_many_that_were_outdated_make_the_next_round_come_later() -> None:
     assert known.window == WINDOW
     known.outdated()
     assert known.window > 3 * WINDOW
-    known._hosts = ()
     known._oned = cast(Oned, Pool())
     known._clock.sleep(1)
     known.outdated()
@@ -109,3 +111,56 @@ def test_a_hundred_that_ask_at_once_make_few_calls() -> None:
     clock.sleep(1)
     known.of(host(1), "192.0.2.1", clock.now())
     assert pool.asked == 2
+
+
+def test_one_that_was_given_up_is_nobodys_peer() -> None:
+    failure = {"REASON": "machine m2 is gone", "SPEC_HASH": "s"}
+    gone = host(2)
+    gone = replace(gone, template=Template([*gone.template, ("PROVISION_FAILURE", failure)]))
+    pool = Pool(host(1), gone)
+    assert [one.host_id for one in peers(pool).of(host(1), "192.0.2.1", 0.0)] == [1]
+    alone = digest([Peer(host_id=1, address="192.0.2.1")])
+    assert [(record.host.id, wanted) for record, wanted in peers(pool).outdated()] == [(1, alone)]
+
+
+class SetBack(VirtualClock):
+    """Its wall clock was set back by an hour."""
+
+    def now(self) -> float:
+        return super().now() - 3600
+
+
+def test_a_clock_that_was_set_back_makes_no_list_stay() -> None:
+    clock, pool = VirtualClock(), Pool(host(1))
+    known = peers(pool, clock)
+    known.outdated()
+    clock.sleep(1)
+    known._clock = SetBack()
+    known._clock.time = clock.time
+    known.outdated()
+    assert pool.asked == 2
+
+
+def test_those_who_wait_share_a_failure_and_those_who_come_later_ask_again() -> None:
+    pool, told = Pool(host(1)), list[OnedError]()
+    known, pool.failing = peers(pool), True
+    pool.gate.clear()
+
+    def ask() -> None:
+        try:
+            known.of(host(1), "192.0.2.1", 0.0)
+        except OnedError as exc:
+            told.append(exc)
+
+    threads = [threading.Thread(target=ask) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    while sum(thread.is_alive() for thread in threads) < 20 or not pool.asked:
+        pass
+    threading.Event().wait(0.1)  # until all of them are in the queue
+    pool.gate.set()
+    for thread in threads:
+        thread.join(10)
+    assert (pool.asked, len(told)) == (1, 20)
+    pool.failing = False
+    assert len(known.of(host(1), "192.0.2.1", 0.0)) == 1

@@ -8,13 +8,19 @@ from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.agent_fakes import LIMITS, READY
 from tests.support.agent_world import World
 
+from hybrid_drivers.agent import node
 from hybrid_drivers.agent.monitor_file import MonitorFile
-from hybrid_drivers.errors import ActionRefused, HostKeyMismatch, HostUnreachable, StepFailed
+from hybrid_drivers.agent.observer import drift_due, upkeep_of
+from hybrid_drivers.agent.record import read
+from hybrid_drivers.agent.wishes import Ended, Wish
+from hybrid_drivers.errors import ActionRefused, ConfigError, HostKeyMismatch, HostUnreachable, StepFailed
+from hybrid_drivers.hostconfig.report import RunReport, StepReport
 from hybrid_drivers.model import HostState, RaftState, Template, Value
 from hybrid_drivers.oned.xml import MonitorConfiguration
 
@@ -83,6 +89,143 @@ def test_peers_are_tried_again_with_longer_pauses_and_the_trouble_is_told_and_fo
     overlay.nodes.trouble.clear()
     overlay.pass_time(400)
     assert (told_peers(overlay), error(overlay, first), error(overlay, third)) == ({"3 "}, "", "")
+
+
+def peers_of(world: World, host_id: int) -> str:
+    return world.store.hosts[host_id].template.text("PROVISION_PEERS")
+
+
+def test_the_machine_of_a_ready_host_that_is_gone_is_no_peer_any_more(overlay: World) -> None:
+    first, second = ready(overlay), ready(overlay)
+    overlay.pass_time(10)
+    assert told_peers(overlay) == {"2 "}
+    unit = overlay.provider.units["m2"]
+    unit.gone_at = unit.hidden_at = overlay.clock.now()
+    overlay.agent(0).reconciler.ask(second)
+    while overlay.store.phase(second) == READY:
+        overlay.pass_time(1)
+    overlay.agent(0).next_sweep = float("inf")
+    overlay.pass_time(10)
+    assert peers_of(overlay, first)[:2] == "1 "
+    overlay.store.put(second, HostState.INIT)
+    overlay.agent(0).start_monitor(second)  # it was enabled
+    overlay.pass_time(120)
+    assert (overlay.store.phase(second), told_peers(overlay)) == (READY, {"2 "})
+
+
+def test_peers_that_change_while_a_host_is_told_are_told_after_that(
+    overlay: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = ready(overlay)
+    ready(overlay)
+    overlay.pass_time(10)
+    overlay.store.merge(first, Template([("PROVISION_PEERS", "1 old")]))
+    agent, before = overlay.agent(0), len(overlay.nodes.runs)
+
+    def slow(*args: Any, **options: Any) -> RunReport:
+        monkeypatch.setattr(node, "run", overlay.nodes.run)
+        agent.parts.memory(first).upkeep.peers_wanted = "3 newer"  # as a round would meanwhile
+        return overlay.nodes.run(*args, **options)
+
+    monkeypatch.setattr(node, "run", slow)
+    agent.reconciler.peers_of()
+    overlay.attend(0)
+    assert len(overlay.nodes.runs) - before == 2
+    assert told_peers(overlay) == {"2 "}
+
+
+class Asker:
+    """Waits for a run."""
+
+    def __init__(self) -> None:
+        self.ended: list[Ended] = []
+
+    def step(self, report: StepReport) -> None:
+        """Hear of a step."""
+
+    def end(self, ended: Ended) -> None:
+        self.ended.append(ended)
+
+
+def rerun(world: World, host_id: int) -> str:
+    asker = Asker()
+    agent = world.agent(0)
+    assert agent.parts.wishes.put(host_id, Wish(check_only=False, listener=asker))
+    agent.reconciler.ask(host_id)
+    world.attend(0)
+    return asker.ended[0].problem
+
+
+def test_a_run_that_never_began_is_told_to_who_asked_only(world: World) -> None:
+    host_id = ready(world)
+    world.pass_time(5)
+    before = world.store.hosts[host_id]
+    world.nodes.trouble = [HostUnreachable("192.0.2.1: no SSH")]
+    assert rerun(world, host_id) == "192.0.2.1: no SSH"
+    assert world.store.hosts[host_id] == before
+
+
+def test_who_asks_for_a_host_of_another_agent_is_told(world: World) -> None:
+    host_id = ready(world)
+    world.pass_time(5)
+    intent = {**world.store.intents[host_id], "AGENT": "agent1", "SINCE": str(world.clock.now() + 60)}
+    world.store.merge(host_id, Template([("PROVISION_INTENT", intent)]))
+    assert "another front-end's agent" in rerun(world, host_id)
+
+
+def test_an_offline_host_is_not_looked_at_and_its_peers_trouble_is_not_told(overlay: World) -> None:
+    first, _ = ready(overlay), ready(overlay)
+    overlay.pass_time(10)
+    overlay.store.put(first, HostState.OFFLINE)
+    before = len(overlay.nodes.runs)
+    parts = overlay.agent(0).parts
+    upkeep = parts.memory(first).upkeep
+    upkeep.peers_wanted, upkeep.peers_problem = "3 other", "could not be told"
+    record = read(overlay.store.hosts[first])
+    assert upkeep_of(parts, record).problem == ""
+    assert upkeep_of(parts, read(replace(record.host, state=HostState.DISABLED))).problem == "could not be told"
+    upkeep.peers_wanted = ""
+    overlay.pass_time(2 * 21600)
+    looks = {address for address, check_only, _ in overlay.nodes.runs[before:] if check_only}
+    assert looks == {"192.0.2.2"}
+
+
+def test_what_ansible_refuses_in_a_first_configuration_is_told_as_a_failed_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: Any, **hooks: Any) -> None:
+        hooks["on_contact"]()
+        raise ConfigError("playbook x.yml: ansible-playbook is not installed")
+
+    monkeypatch.setattr(node, "configure", refuse)
+    host_id = create(world)
+    world.pass_time(60)
+    assert world.store.phase(host_id) == "ERROR"
+    assert "ansible-playbook is not installed" in error(world, host_id)
+
+
+def test_a_mistake_in_the_program_is_shown_in_the_host(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    host_id = ready(world)
+    reconciler = world.agent(0).reconciler
+
+    def broken(*args: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reconciler.observer, "look", broken)
+        with pytest.raises(ZeroDivisionError):
+            reconciler.work(("host", str(host_id)))
+    assert error(world, host_id) == "internal error (ZeroDivisionError): see the agent's log"
+    reconciler.ask(host_id)
+    world.pass_time(2)
+    assert error(world, host_id) == ""
+
+
+def test_nothing_is_kept_of_a_host_that_is_only_asked_about(world: World) -> None:
+    parts = world.agent(0).parts
+    record = read(replace(world.store.hosts[ready(world)], id=999))
+    drift_due(parts, record)
+    assert 999 not in parts._memories
 
 
 def test_drift_is_looked_for_without_a_write(world: World) -> None:

@@ -61,6 +61,7 @@ agent:
         ("agent:\n  sweep: .inf\n", r"hybrid\.yaml:2: 'sweep' must be a number"),
         ("agent:\n  workers: 0\n", r"hybrid\.yaml:2: 'workers' must be a number, 1 or more"),
         ("agent:\n  log_level: loud\n", r"hybrid\.yaml:2: 'log_level' must be one of"),
+        ("agent:\n  drift: 59\n", r"hybrid\.yaml:2: 'drift' must be 0 \(never\) or a number, 60 or more"),
         ("agent: 7\n", r"hybrid\.yaml:1: 'agent' must be a section"),
         ("zone_id: first\n", r"hybrid\.yaml:1: 'zone_id' must be"),
         ("defaults:\n  provision:\n    PLAN: [a, b]\n", r"hybrid\.yaml:3: 'PLAN' must be a single value"),
