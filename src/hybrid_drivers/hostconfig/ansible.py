@@ -4,8 +4,8 @@ They get what OneProvision gave them (``lib/provision/ansible.rb``, ``share/onep
 OpenNebula 5.12 and 6.10): the inventory groups ``nodes`` and ``targets``, the host's configuration as its
 ``host_vars``, everything run as root, roles also from the shared folder and from ``ansible-galaxy``'s; and, as in
 5.12, the ``group_vars`` of a folder ``inventories/NAME`` beside a playbook ``NAME.yml``. A name without ``.yml`` gets
-it, and a relative one is below the shared folder. Unlike there, the host's key is checked, and the inventory has this
-host only.
+it, and a relative one is below the shared folder. Unlike there, the host's key is checked, whatever variables say, and
+the run is limited to this host (and what its tasks do on the front-end or delegate).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 import yaml
 
 from hybrid_drivers.errors import ConfigError
-from hybrid_drivers.hostconfig.ansible_process import Call, Given, run_ansible, workspace
+from hybrid_drivers.hostconfig.ansible_process import SSH_VARIABLES, Call, Given, one_of_few, run_ansible, workspace
 from hybrid_drivers.hostconfig.ansible_report import EventReader
 from hybrid_drivers.hostconfig.playbooks import SUFFIXES
 from hybrid_drivers.hostconfig.report import RunReport, StepReport
@@ -56,9 +56,9 @@ class AnsiblePlaybook:
         given = Given(
             target=session.target, host_key=session.host_key, variables=self.variables, roles=self._role_folders()
         )
-        with workspace(given) as folder:
-            call = Call(self.program, self._arguments(folder, check_only), folder, session.host)
-            code, errors = run_ansible(call, reader.feed, timeout=timeout)
+        with one_of_few(session.host, timeout), workspace(given) as folder:
+            call = Call(self.program, self._arguments(folder, session.host, check_only), folder, session.host)
+            code, errors = run_ansible(call, reader.feed, timeout=timeout - (time.monotonic() - began))
         return reader.result(code, errors, time.monotonic() - began)
 
     def _role_folders(self) -> tuple[str, ...]:
@@ -66,11 +66,13 @@ class AnsiblePlaybook:
         own = ("~/.ansible/roles", "/usr/share/ansible/roles", "/etc/ansible/roles")  # Ansible's DEFAULT_ROLES_PATH
         return (str(self.shared / "roles"), *own)
 
-    def _arguments(self, folder: Path, check_only: bool) -> tuple[str, ...]:
+    def _arguments(self, folder: Path, host: str, check_only: bool) -> tuple[str, ...]:
         beside = self.path.parent / "inventories" / self.path.stem
         inventories = [str(folder / "inventory"), *([str(beside)] if beside.is_dir() else [])]
         options = [word for one in inventories for word in ("-i", one)]
-        return (*options, *(["--check"] if check_only else []), str(self.path))
+        # The inventory beside the playbook may name other hosts, and variables may ask for another way to log in.
+        ours = ("--limit", f"{host},localhost", "-e", f"@{folder / SSH_VARIABLES}")
+        return (*options, *ours, *(["--check"] if check_only else []), str(self.path))
 
 
 def shared_folder(env: Mapping[str, str]) -> Path:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import select
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,12 +22,15 @@ from hybrid_drivers.errors import HostError
 from hybrid_drivers.hostconfig.process_tree import end_tree
 from hybrid_drivers.hostconfig.runner import SshTarget
 
+SSH_VARIABLES = "ssh.json"  # extra variables, which win over all others: how ssh is called
 _PREFIX = "hybrid-ansible-"
 _NEW = 60.0  # seconds in which a folder may not be locked yet by who makes it
 _GRACE = 10.0  # seconds between the TERM and the KILL
 _TURN = 0.2  # seconds within which the end of the process is seen, when its last fork still holds the pipe
 _SHARED_CONNECTION = "-C -o ControlMaster=auto -o ControlPersist=60s"  # Ansible's default
 _LONGEST_FOLDER = 70  # characters: a socket's path has at most 107, and Ansible adds 14, ssh 17 to this
+_MOST = max(2, 2 * (os.cpu_count() or 1))  # runs at once: each takes some 100 MB and much CPU of the front-end
+_running = threading.BoundedSemaphore(_MOST)
 _ENVIRONMENT = (
     *("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TZ", "ONE_LOCATION"),
     *("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
@@ -79,22 +84,45 @@ class Given:
 
 
 @contextmanager
+def one_of_few(host: str, timeout: float) -> Iterator[None]:
+    """Wait until few enough runs go on.
+
+    Raises:
+        HostError: that took longer than ``timeout`` seconds.
+    """
+    if not _running.acquire(timeout=max(0.0, timeout)):
+        raise HostError(f"{host}: other hosts' Ansible playbooks took all of {timeout:.0f} s ({_MOST} run at once)")
+    try:
+        yield
+    finally:
+        _running.release()
+
+
+@contextmanager
 def workspace(given: Given) -> Iterator[Path]:
     """Make the folder one run needs, for us alone; it is removed afterwards, with what earlier runs left behind.
 
     It holds the inventory, the host's variables, the configuration and the one accepted host key; not the private key.
+
+    Raises:
+        HostError: it cannot be made (a full disk).
     """
     _sweep()
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        _fill(folder, given)
+    with ExitStack() as undo:
+        try:
+            folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+            undo.callback(shutil.rmtree, folder, ignore_errors=True)
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            undo.callback(os.close, lock)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            _fill(folder, given)
+        except OSError as exc:
+            where = exc.filename or tempfile.gettempdir()
+            raise HostError(
+                f"{given.target.address}: Ansible's files cannot be written on the front-end: {where}: {exc.strerror}"
+            ) from exc
+        undo.callback(end_connections, folder)
         yield folder
-    finally:
-        end_connections(folder)
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
 
 
 def run_ansible(call: Call, on_events: Callable[[bytes], None], *, timeout: float) -> tuple[int, str]:
@@ -173,6 +201,7 @@ def _fill(folder: Path, given: Given) -> None:
         (folder / name).mkdir(mode=0o700)
     (folder / "inventory").write_text(f"[nodes]\n{host}\n\n[targets]\n{host}\n")
     variables = {**given.variables, **_connection(given.target)}
+    (folder / SSH_VARIABLES).write_text(json.dumps(_ssh_variables(folder, given)))
     (folder / "host_vars" / f"{host}.yml").write_text(yaml.safe_dump(variables, allow_unicode=True))
     (folder / "known_hosts").write_text(f"{host} {given.host_key}\n")
     (folder / "ansible.cfg").write_text(_configuration(folder, given))
@@ -181,13 +210,30 @@ def _fill(folder: Path, given: Given) -> None:
 def _connection(target: SshTarget) -> dict[str, object]:
     return {
         "ansible_connection": "ssh",
+        "ansible_host": target.address,
         "ansible_port": target.port,
         "ansible_user": target.user,
         "ansible_ssh_private_key_file": str(target.private_key),
     }
 
 
-def _configuration(folder: Path, given: Given) -> str:
+def _ssh_variables(folder: Path, given: Given) -> dict[str, object]:
+    """Return how ssh is called, with the pinned key, as variables of Ansible's connection plugin ``ssh``."""
+    return {
+        "ansible_ssh_executable": "ssh",
+        "ansible_ssh_common_args": _ssh_options(folder, given),
+        "ansible_ssh_args": _shared_connection(folder),
+        "ansible_ssh_extra_args": "",
+        "ansible_host_key_checking": True,
+        "ansible_ssh_host_key_checking": True,
+    }
+
+
+def _shared_connection(folder: Path) -> str:
+    return _SHARED_CONNECTION if len(str(folder)) <= _LONGEST_FOLDER else "-C"
+
+
+def _ssh_options(folder: Path, given: Given) -> str:
     options = {
         "UserKnownHostsFile": folder / "known_hosts",
         "GlobalKnownHostsFile": "/dev/null",
@@ -197,13 +243,17 @@ def _configuration(folder: Path, given: Given) -> str:
         "IdentitiesOnly": "yes",
         "ServerAliveInterval": "15",
     }
+    return " ".join(["-F /dev/null", *(f"-o {name}={value}" for name, value in options.items())])
+
+
+def _configuration(folder: Path, given: Given) -> str:
     text = _CONFIGURATION.format(
         callbacks=Path(__file__).with_name("ansible_callback"),
         roles=":".join(given.roles),
         folder=folder,
-        ssh=_SHARED_CONNECTION if len(str(folder)) <= _LONGEST_FOLDER else "-C",
+        ssh=_shared_connection(folder),
         become=given.target.user != "root",
-        options=" ".join(["-F /dev/null", *(f"-o {name}={value}" for name, value in options.items())]),
+        options=_ssh_options(folder, given),
     )
     return text.replace("%", "%%")  # Ansible's configparser expands them
 

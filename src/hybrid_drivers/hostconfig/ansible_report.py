@@ -124,7 +124,8 @@ class EventReader:
             notes=(_allowed(text),) if ignored else (),
             stderr=() if ignored else text,
         )
-        if event["status"] == "unreachable":
+        # Of a task delegated to another machine it is that one which cannot be reached: a failed task of this host.
+        if event["status"] == "unreachable" and event.get("elsewhere", "") in ("", self.host):
             self._unreachable = report
         self._done.append(report)
         self.on_step(report)

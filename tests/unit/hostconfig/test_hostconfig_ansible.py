@@ -7,6 +7,8 @@ import json
 import os
 import stat
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -19,6 +21,7 @@ from tests.support.ansible_site import HOST, KEY, Write, session, tasks
 from hybrid_drivers.errors import ConfigError, HostError, HostKeyMismatch
 from hybrid_drivers.hostconfig import ansible, ansible_process
 from hybrid_drivers.hostconfig.ansible import AnsiblePlaybook
+from hybrid_drivers.hostconfig.ansible_process import one_of_few
 from hybrid_drivers.hostconfig.ansible_report import EventReader, said
 from hybrid_drivers.hostconfig.configuration import as_text, compile_configuration
 from hybrid_drivers.hostconfig.facts import Facts
@@ -142,6 +145,7 @@ def test_what_oneprovision_gave(given: Callable[..., dict[str, str]], tmp_path: 
     assert yaml.safe_load((folder / f"host_vars/{HOST}.yml").read_text()) == {
         "a": [{"b": "geheim"}],
         "ansible_connection": "ssh",
+        "ansible_host": HOST,
         "ansible_port": 2222,
         "ansible_user": "admin",
         "ansible_ssh_private_key_file": "/nowhere/id_ed25519",
@@ -153,7 +157,8 @@ def test_what_oneprovision_gave(given: Callable[..., dict[str, str]], tmp_path: 
     assert "roles_path = /usr/share/one/oneprovision/ansible/roles:~/.ansible/roles" in configuration
     made = noted["ANSIBLE_CONFIG"].rpartition("/")[0]
     inventories = f"-i {made}/inventory -i {tmp_path}/inventories/site"
-    assert noted["argv"] == f"{inventories} --check {tmp_path}/site.yml"
+    ours = f"--limit {HOST},localhost -e @{made}/ssh.json"
+    assert noted["argv"] == f"{inventories} {ours} --check {tmp_path}/site.yml"
     assert noted["mode"] == "700"
     assert list(temporary.iterdir()) == []
 
@@ -233,3 +238,23 @@ def test_our_folder_is_private(temporary: Path) -> None:
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         assert folder.parent == temporary
     assert not folder.exists()
+
+
+def test_a_full_disk_of_the_front_end_is_told(
+    given: Callable[..., dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/proc/nowhere")
+    with pytest.raises(HostError, match=r"Ansible's files cannot be written on the front-end: /proc/nowhere.*: No "):
+        given({}, session())
+
+
+def test_only_so_many_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ansible_process, "_running", threading.BoundedSemaphore(1))
+    with (
+        one_of_few("first", 10),
+        pytest.raises(HostError, match="second: other hosts' Ansible playbooks took all of 0 s"),
+        one_of_few("second", 0.01),
+    ):
+        pass
+    with one_of_few("third", 0.01):
+        pass

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from tests.support.ansible_site import HOST, LOCAL, Write, run, session, shell, tasks
 from tests.support.vendor_venv import python_with
 from tests.unit.hostconfig.conftest import Sshd
@@ -142,6 +143,39 @@ def test_another_host_key_is_refused(sshd: Sshd, site: Write) -> None:
     opened = session(port=sshd.port, host="127.0.0.1")
     with pytest.raises(HostKeyMismatch, match="Host key verification failed"):
         ansible.find(str(site(NODES)), VARIABLES, {}).run(opened, lambda _: None, timeout=60)
+
+
+def test_no_variable_switches_the_host_key_off(sshd: Sshd, site: Write) -> None:
+    off = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
+    loose = {f"ansible_ssh_{name}": off for name in ("common_args", "args", "extra_args")}
+    loose |= {"ansible_host_key_checking": "no", "ansible_ssh_host_key_checking": "no"}
+    opened = session(port=sshd.port, host="127.0.0.1")
+    path = site({**NODES, "vars": loose})
+    beside = path.parent / "inventories/site/group_vars"
+    beside.mkdir(parents=True)
+    (beside / "all.yml").write_text(yaml.safe_dump(loose))
+    with pytest.raises(HostKeyMismatch, match="Host key verification failed"):
+        ansible.find(str(path), {**VARIABLES, **loose}, {}).run(opened, lambda _: None, timeout=60)
+
+
+def test_other_hosts_of_an_inventory_beside_are_left_alone(site: Write, tmp_path: Path) -> None:
+    play = {
+        **LOCAL,
+        "hosts": "nodes",
+        "vars": {"ansible_connection": "local", "ansible_python_interpreter": sys.executable},
+    }
+    path = site({**play, "tasks": [shell(f"echo {{{{ inventory_hostname }}}} >>{tmp_path}/ran")]})
+    folder = path.parent / "inventories/site"
+    folder.mkdir(parents=True)
+    (folder / "hosts").write_text("[nodes]\nanother\n")
+    run(path)
+    assert (tmp_path / "ran").read_text() == f"{HOST}\n"
+
+
+def test_a_task_that_is_delegated_to_a_machine_out_of_reach_fails(site: Write) -> None:
+    task = {**shell("true"), "delegate_to": "127.0.0.1", "vars": {"ansible_connection": "ssh", "ansible_port": 1}}
+    with pytest.raises(StepFailed, match=r"step 'run it' of role mine failed with exit code 1: .*Connection refused"):
+        run(site(tasks(task)))
 
 
 def test_a_host_that_does_not_answer_is_unreachable(site: Write) -> None:

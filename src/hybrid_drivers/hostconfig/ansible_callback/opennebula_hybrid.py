@@ -88,6 +88,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no type
         event = {"event": "end", "task": task, "status": status, "seconds": now - self._began.get(task, now)}
         if status in ("failed", "ignored", "unreachable"):
             event.update(code=_code(result._result), text=_text(result._result))
+            delegated = result._result.get("_ansible_delegated_vars") or {}
+            event.update(elsewhere=delegated.get("ansible_delegated_host") or result._task.delegate_to or "")
         self._write(**event)
 
     def _write(self, **event: object) -> None:
