@@ -128,7 +128,8 @@ def test_guests_reach_the_outside_through_nat(node: Node) -> None:
 def test_drift_is_reported_and_repaired(node: Node, script: Script) -> None:
     node.says("nft add rule inet opennebula_hybrid input drop; chmod 777 /etc/sudoers.d/opennebula-hybrid")
     node.says("sed -i 's/^dynamic_ownership.*/dynamic_ownership = 1/' /etc/libvirt/qemu.conf; rm /var/lib/one/.ssh/*")
-    drift = [step.name for step in node.runs(script, check_only=True).changed]
+    found = node.runs(script, check_only=True).changed
+    drift = [step.name for step in found]
     assert drift == [
         "write /etc/sudoers.d/opennebula-hybrid",
         "set dynamic_ownership in /etc/libvirt/qemu.conf",
@@ -136,6 +137,8 @@ def test_drift_is_reported_and_repaired(node: Node, script: Script) -> None:
         "let a key of the front-end log in as oneadmin",
         "set firewall and NAT",
     ]
+    assert found[0].notes == ("/etc/sudoers.d/opennebula-hybrid is 777:root:root, not 440:root:root",)
+    assert found[1].notes == ("/etc/libvirt/qemu.conf has: dynamic_ownership = 1",)
     assert [step.name for step in node.runs(script).changed] == drift
     assert node.runs(script).changed == ()
     assert_network(node)
@@ -147,6 +150,17 @@ def test_rules_of_others_stay(node: Node) -> None:
     assert [step.name for step in node.runs(changed).changed] == ["set firewall and NAT"]
     assert "udp dport 4789 accept" in node.says("nft list table inet opennebula_hybrid")
     node.says("nft list chain inet theirs mine; iptables -C FORWARD -s 192.0.2.7 -j DROP")
+
+
+def test_an_interface_whose_file_has_vanished_keeps_its_addresses(node: Node, script: Script) -> None:
+    """systemd-networkd forgets it at the next reload, and with it the way in."""
+    node.says(
+        "mv /etc/systemd/network/10-eth0.network /root/;rm /etc/systemd/network/05-hybrid-tap0.netdev; ip link del tap0"
+    )
+    with pytest.raises(StepFailed, match=r"10-eth0\.network, which .* is gone: put it back"):
+        node.runs(script)
+    node.says("mv /root/10-eth0.network /etc/systemd/network/")
+    assert [step.name for step in node.runs(script).changed] == ["make tap0"]
 
 
 def test_everything_is_there_after_a_reboot(node: Node, script: Script) -> None:

@@ -13,6 +13,8 @@ from tests.support.network import WAYS, NetworkNode, machine, network_script
 
 from hybrid_drivers.errors import HybridError, StepFailed
 from hybrid_drivers.hostconfig import primitives
+from hybrid_drivers.hostconfig.facts import Facts
+from hybrid_drivers.hostconfig.roles import steps_of
 from hybrid_drivers.hostconfig.script import Script, render
 from hybrid_drivers.hostconfig.steps import Step
 from hybrid_drivers.sandbox.machines.nspawn import NspawnMachines
@@ -122,6 +124,48 @@ def test_rules_that_oneprovision_wrote_are_retired(node: NetworkNode) -> None:
     node.network()
 
 
+def test_firewalls_of_others_go_out_of_service_once_ours_is_in_force(node: NetworkNode) -> None:
+    for name in ("ufw", "firewalld"):
+        unit = f"/usr/lib/systemd/system/{name}.service"
+        node.says(f"printf '[Service]\\nExecStart=/bin/sleep 1000\\n[Install]\\nWantedBy=multi-user.target\\n' >{unit}")
+        node.says(f"systemctl daemon-reload; systemctl enable -q --now {name}.service")
+    assert names(node, "iptables", given={"iptables_base_rules_enabled": "no"}) == ["set firewall and NAT"]
+    assert node.says("systemctl is-active ufw firewalld").split() == ["active", "active"]
+    gone = ["put ufw out of service", "put firewalld out of service"]
+    assert names(node, "iptables") == ["set firewall and NAT", *gone]
+    assert node.says("systemctl is-active ufw firewalld; systemctl is-enabled ufw firewalld; true").split() == [
+        *("inactive", "inactive", "masked", "masked")
+    ]
+    assert names(node, "iptables") == []
+
+
+def test_what_roles_no_longer_wanted_let_in_is_taken_back(node: NetworkNode) -> None:
+    """What an operator put into the folder stays."""
+    folder = "/etc/opennebula-hybrid/firewall.d"
+    node.says(f"echo 'tcp dport 2001 accept' >{folder}/frr.nft; echo 'tcp dport 2002 accept' >{folder}/mine.nft")
+    node.network("iptables")
+    assert node.connects("10.9.1.1", 2001, namespace="far1")
+    script = render(steps_of("iptables", Facts(roles=frozenset({"iptables", "opennebula-p2p-vxlan"}))))
+    foretold = [step.name for step in node.runs(script, check_only=True).changed]
+    assert foretold == ["take back what roles no longer wanted let in"]
+    assert [step.name for step in node.runs(script).changed] == foretold
+    assert node.runs(script).changed == ()
+    assert not node.connects("10.9.1.1", 2001, namespace="far1")
+    assert node.connects("10.9.1.1", 2002, namespace="far1")
+    node.says(f"rm {folder}/mine.nft")
+    node.network("iptables")
+
+
+def test_without_a_way_out_guests_cannot_be_hidden_and_the_reason_is_told(node: NetworkNode) -> None:
+    default = node.says("ip route show default").strip()
+    node.says("ip route del default")
+    try:
+        with pytest.raises(StepFailed, match="there is no default route to hide guests behind"):
+            node.network("iptables", given={"iptables_masquerade_enabled": "yes"})
+    finally:
+        node.says(f"ip route add {default}")
+
+
 @pytest.mark.parametrize(
     ("given", "text"),
     [
@@ -151,6 +195,8 @@ def test_a_wrong_gateway_is_taken_back_and_the_right_one_kept(node: NetworkNode)
 
 def test_it_is_all_there_after_a_restart(node: NetworkNode) -> None:
     node.reboot()
+    # Duplicates of an IPv6 address are looked for about two seconds long; it is not there before.
+    node.says("while ip -6 address show tentative | grep -q inet6; do sleep 0.2; done")
     assert names(node, check_only=True) == []
     assert names(node, "bridged-networking", check_only=True, given=takes_over(node)) == []
     assert node.connects("10.9.1.1", 179, namespace="far1")

@@ -116,6 +116,19 @@ def test_where_systemd_listens_for_sshd(node: Node) -> None:
         node.says("systemctl stop --no-block ssh.socket; systemctl enable -q ssh.service; systemctl start ssh.service")
 
 
+def test_a_check_makes_no_folder_for_sshd(node: Node) -> None:
+    """All in one session: no other gets in without the folder. As things are, nothing is to be changed."""
+    script = role("opennebula-ssh")
+    assert node.runs(script).changed == ()
+    node.says(f"cat >/root/script <<'END-OF-SCRIPT'\n{script.text}END-OF-SCRIPT\n")
+    said = node.says(
+        "rmdir /run/sshd; sh -s hybrid-configure check </root/script || true; ls -d /run/sshd 2>&1 || true;"
+        "mkdir -m 755 /run/sshd; rm /root/script"
+    )
+    assert "@end ok 0\n" in said
+    assert "'/run/sshd': No such file" in said
+
+
 def test_the_private_key_is_in_its_file_alone(node: Node) -> None:
     assert changes(node, role("opennebula-ssh", opennebula_ssh_deploy_private_key="yes")) == [
         *("put the key of oneadmin", "put the public key of oneadmin")
@@ -139,17 +152,6 @@ def test_keys_of_root_let_in_as_oneadmin_but_not_those_with_conditions(node: Nod
     assert "conditions" not in keys
 
 
-def test_firewalls_of_others_are_put_out_of_service(node: Node) -> None:
-    for name in ("ufw", "firewalld"):
-        unit = f"/usr/lib/systemd/system/{name}.service"
-        node.says(f"printf '[Service]\\nExecStart=/bin/sleep 1000\\n[Install]\\nWantedBy=multi-user.target\\n' >{unit}")
-        node.says(f"systemctl daemon-reload; systemctl enable -q --now {name}.service")
-    assert changes(node, role("ddc")) == ["put ufw out of service", "put firewalld out of service"]
-    assert node.says("systemctl is-active ufw firewalld; systemctl is-enabled ufw firewalld; true").split() == [
-        *("inactive", "inactive", "masked", "masked")
-    ]
-
-
 def test_a_first_boot_is_waited_for(node: Node) -> None:
     """An update of packages that runs, and a cloud-init that says so."""
     node.says(
@@ -163,8 +165,19 @@ def test_a_first_boot_is_waited_for(node: Node) -> None:
         "[ -e /run/over ] && echo status: done || echo status: running\\n' >/usr/local/bin/cloud-init;"
         "chmod 755 /usr/local/bin/cloud-init"
     )
-    assert changes(node, role("ddc")) == ["wait for the first boot to end", "wait for package updates"]
+    assert [step.name for step in node.runs(role("ddc"), check_only=True).changed] == ["wait for the first boot to end"]
+    assert node.says("systemctl is-active apt-daily.service || true") == "activating\n"
+    assert changes(node, role("ddc")) == ["wait for the first boot to end"]
     assert node.says("systemctl is-active apt-daily.service || true") == "inactive\n"
+
+
+def test_package_updates_that_do_not_end_are_told_and_no_failure(node: Node) -> None:
+    script = role("ddc")
+    impatient = Script(text=script.text.replace("${HYBRID_LOCK_WAIT:-300}", "2"), steps=script.steps)
+    node.says("systemctl start --no-block apt-daily.service")
+    notes = [note for step in node.runs(impatient).steps for note in step.notes]
+    assert notes == ["the system still updates its packages after 2 seconds"]
+    assert node.says("systemctl is-active apt-daily.service || true") == "activating\n"
 
 
 def test_network_settings_of_missing_interfaces_are_set_aside(node: Node) -> None:
@@ -182,3 +195,17 @@ def test_network_settings_of_missing_interfaces_are_set_aside(node: Node) -> Non
         *("disabled-ifcfg-enp9s0", "ifcfg-any", "ifcfg-br9", "ifcfg-eth0", "ifcfg-later")
     ]
     node.says("rm -r /etc/sysconfig")
+
+
+def test_no_link_of_oneadmins_is_followed(node: Node) -> None:
+    """oneadmin puts links where root is about to write."""
+    node.says("echo kept >/root/kept; mkdir -p /root/folder; ln -sfn /root/folder /var/lib/one/.ssh/id_ed25519.pub")
+    changes(node, role("opennebula-ssh", opennebula_ssh_deploy_private_key="yes"))
+    assert node.says("ls /root/folder; stat -c '%F %U' /var/lib/one/.ssh/id_ed25519.pub") == "regular file oneadmin\n"
+    node.says("mv /var/lib/one/.ssh /var/lib/one/real; ln -s /root/folder /var/lib/one/.ssh")
+    try:
+        with pytest.raises(StepFailed, match=r"/var/lib/one/\.ssh is a symbolic link"):
+            node.runs(role("opennebula-ssh"))
+        assert node.says("stat -c %U /root/folder; ls /root/folder") == "root\n"
+    finally:
+        node.says("rm /var/lib/one/.ssh; mv /var/lib/one/real /var/lib/one/.ssh")

@@ -13,7 +13,7 @@ from hybrid_drivers.errors import HostError
 from hybrid_drivers.hostconfig import ansible
 from hybrid_drivers.hostconfig.ansible import AnsiblePlaybook
 from hybrid_drivers.hostconfig.facts import Facts
-from hybrid_drivers.hostconfig.playbooks import is_path
+from hybrid_drivers.hostconfig.playbooks import is_path, roles_of
 from hybrid_drivers.hostconfig.report import RunReport, StepReport
 from hybrid_drivers.hostconfig.roles import known_parameters
 from hybrid_drivers.hostconfig.runner import Session
@@ -93,6 +93,7 @@ def compile_configuration(
     if any(is_path(name) for name in playbooks):
         ours = known_parameters()
         texts = {name: text for name, text in texts.items() if name in ours}
+    facts = replace(facts, roles=roles_of(playbooks))  # each script knows what the others bring
     parts: list[Part] = []
     for of_ansible, names in itertools.groupby(playbooks, is_path):
         if not of_ansible:

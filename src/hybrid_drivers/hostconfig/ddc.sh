@@ -1,6 +1,6 @@
 #!/bin/sh
 # What the steps' snippets may call to find a freshly rented machine in order.
-# shellcheck disable=SC2154 # lock_wait is set in preamble.sh
+# shellcheck disable=SC2154 # lock_wait and mode are set in preamble.sh
 
 # The units of a first boot that hold the locks of apt and dnf.
 no_package_updates() {
@@ -10,23 +10,19 @@ no_package_updates() {
     esac
 }
 
-# Locks are waited for again when something is installed, so giving up here is no failure.
+# It changes nothing, so it is no difference when only differences are looked for. Locks are waited for again when something
+# is installed, so giving up here is no failure.
 wait_for_package_updates() {
+    [ "$mode" != check ] || return 0
     updates_waited=0
     until no_package_updates; do
         if [ "$updates_waited" -ge "$lock_wait" ]; then
-            stop "the system still updates its packages after $lock_wait seconds"
+            info "the system still updates its packages after $lock_wait seconds"
+            return 0
         fi
         sleep 2
         updates_waited=$((updates_waited + 2))
     done
-}
-
-# Is unit $1 masked, or not there?
-is_out_of_service() {
-    has_systemd || return 0
-    [ ! -c "/etc/systemd/system/$1" ] || return 0
-    [ ! -e "/usr/lib/systemd/system/$1" ] && [ ! -e "/lib/systemd/system/$1" ] && [ ! -e "/etc/systemd/system/$1" ]
 }
 
 # List settings of Ethernet interfaces (ifcfg files, Red Hat 8 and older images) that the machine does not have, but

@@ -25,7 +25,7 @@ class Facts:
     ``oneadmin_private_key`` goes to the host only when asked for; ``opennebula_version``: the front-end's, such as
     ``7.0.1``, empty when unknown; ``address``: the host's own among ``peers``, which are all provisioned hosts of its
     cluster that have a machine, itself included, ordered by host id; ``given``: all variables, for a role that needs
-    a neighbour's.
+    a neighbour's; ``roles``: all roles of the host, also those of another of its scripts; empty when unknown.
     """
 
     oneadmin_keys: tuple[str, ...] = ()
@@ -34,6 +34,7 @@ class Facts:
     address: str = ""
     peers: tuple[Peer, ...] = ()
     given: Mapping[str, str] = field(default_factory=dict)
+    roles: frozenset[str] = frozenset()
 
     @property
     def members(self) -> tuple[str, ...]:

@@ -7,9 +7,16 @@ info() {
     printf 'INFO: %s\n' "$*"
 }
 
+# Fail and say why: on standard error, so that the reason is told also where standard output is taken or written.
 stop() {
-    printf '%s\n' "$*"
+    printf '%s\n' "$*" >&2
     exit 1
+}
+
+# What a check says before it fails: how things are. Shown when only looking, and when a change did not help.
+differs() {
+    printf '%s\n' "$*"
+    return 1
 }
 
 in_container() {
@@ -55,13 +62,17 @@ choose() {
 
 # Is $1 a file of mode $2, owner:group $3, and exactly the content of standard input?
 file_is() {
-    [ -f "$1" ] && [ ! -L "$1" ] && [ "$(stat -c %a:%U:%G "$1")" = "$2:$3" ] && cmp -s - "$1"
+    if [ ! -f "$1" ] || [ -L "$1" ]; then differs "$1 is not there" || return; fi
+    file_now=$(stat -c %a:%U:%G "$1")
+    [ "$file_now" = "$2:$3" ] || differs "$1 is $file_now, not $2:$3" || return
+    cmp -s - "$1" || differs "the content of $1 is another one"
 }
 
 # Put standard input to file $1 with mode $2 and owner:group $3, whole or not at all. ("cat", not the shell, writes:
 # it names the reason when the disk is full.)
 put_file() {
     mkdir -p "$(dirname "$1")"
+    case $3 in root:*) ;; *) put_file_of_other "$@"; return ;; esac
     put_new=$(mktemp "$1.hybrid-XXXXXX")
     trap 'rm -f "$put_new"' EXIT
     cat >"$put_new"
@@ -69,6 +80,19 @@ put_file() {
     chmod "$2" "$put_new"
     mv -f "$put_new" "$1"
 }
+
+# The same in a folder that is not root's: its owner could put a link in the place of the new file, and have us change
+# another one. So it is made in a folder of root's, which we stay in whatever its name comes to mean.
+put_file_of_other() (
+    put_folder=$(mktemp -d "$1.hybrid-XXXXXX")
+    trap 'rm -rf "$put_folder"' EXIT
+    cd "$put_folder" || exit
+    case $(stat -c %u:%a .) in "$(id -u):"*700) ;; *) stop "somebody else changes ${1%/*}" ;; esac
+    cat >new
+    chown "$3" new
+    chmod "$2" new
+    mv -fT new "$1"
+)
 
 # Like put_file, after the command in $4... has accepted the new file, whose name is added to it.
 put_checked_file() {
@@ -84,18 +108,23 @@ put_checked_file() {
 
 # Is folder $1 of mode $2 and owner:group $3?
 folder_is() {
-    [ -d "$1" ] && [ "$(stat -c %a:%U:%G "$1")" = "$2:$3" ]
+    [ -d "$1" ] || differs "$1 is not there" || return
+    folder_now=$(stat -c %a:%U:%G "$1")
+    [ "$folder_now" = "$2:$3" ] || differs "$1 is $folder_now, not $2:$3"
 }
 
 make_folder() {
     mkdir -p "$1"
-    chown "$3" "$1"
+    [ ! -L "$1" ] || stop "$1 is a symbolic link, not a folder"
+    chown -h "$3" "$1"
     chmod "$2" "$1"
 }
 
 # Does file $1 set key $2 once, by exactly the line $3?
 setting_is() {
-    [ -f "$1" ] && [ "$(grep -c "^[[:space:]]*$2[[:space:]]*=" "$1")" = 1 ] && grep -qxF -- "$3" "$1"
+    [ -f "$1" ] || differs "$1 is not there" || return
+    setting_now=$(grep "^[[:space:]]*$2[[:space:]]*=" "$1" || true)
+    [ "$setting_now" = "$3" ] || differs "$1 has: ${setting_now:-no $2}"
 }
 
 # Put standard input to file $1; a file that is there keeps its mode and owner.
@@ -117,7 +146,7 @@ add_line() {
 
 # Does file $1 have the line $2?
 has_line() {
-    grep -qsxF -- "$2" "$1"
+    grep -qsxF -- "$2" "$1" || differs "$1 lacks the line: $2"
 }
 
 # --- accounts ----------------------------------------------------------------------------------------------------
@@ -125,7 +154,7 @@ has_line() {
 is_member() {
     case " $(id -nG "$1" 2>/dev/null) " in
         *" $2 "*) ;;
-        *) return 1 ;;
+        *) differs "$1 is not a member of $2" ;;
     esac
 }
 
@@ -146,7 +175,9 @@ service_is() {
         info "no systemd here: $1 is not managed"
         return 0
     fi
-    systemctl --quiet is-enabled "$1" && systemctl --quiet is-active "$@" && ! restart_due "$1"
+    systemctl --quiet is-enabled "$1" || differs "$1 is not enabled" || return
+    systemctl --quiet is-active "$@" || differs "$1 does not run" || return
+    ! restart_due "$1" || differs "$1 has to read its settings again"
 }
 
 # Enable unit $1 and ("restart" or "reload" in $2) make it read its settings when a step asked for that.
@@ -172,7 +203,11 @@ sysctl_path() {
 sysctl_is() {
     sysctl_file=$(sysctl_path "$1")
     if [ -r "$sysctl_file" ] && [ "$(tr -s '[:space:]' ' ' <"$sysctl_file" | sed 's/ $//')" = "$2" ]; then return 0; fi
-    in_container && [ ! -w "$sysctl_file" ] && info "$1 cannot be set in this container"
+    if in_container && [ ! -w "$sysctl_file" ]; then
+        info "$1 cannot be set in this container"
+    else
+        differs "$1 is $(tr -s '[:space:]' ' ' <"$sysctl_file" | sed 's/ $//')"
+    fi
 }
 
 # Is module $1 there? In a container the kernel is not ours, so that is only told.

@@ -4,6 +4,18 @@
 
 # --- systemd-networkd --------------------------------------------------------------------------------------------
 
+# To be called before anything is changed: a reload takes the addresses of an interface whose file has vanished, which
+# nobody notices until then. (systemd-networkd keeps the name of each interface's file in its state. Ours are made again.)
+refuse_to_forget_interfaces() {
+    [ "$backend" = networkd ] || return 0
+    sed -n 's/^NETWORK_FILE=//p' /run/systemd/netif/links/* 2>/dev/null | while read -r networkd_file; do
+        case $networkd_file in */0[56]-hybrid-*) continue ;; esac
+        [ -e "$networkd_file" ] ||
+            stop "$networkd_file, which systemd-networkd set an interface up by, is gone: put it back, a reload would" \
+                "take that interface's addresses"
+    done
+}
+
 networkd_reload() {
     systemctl daemon-reload
     systemctl --quiet enable systemd-networkd.service

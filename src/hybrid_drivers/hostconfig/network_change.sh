@@ -52,6 +52,7 @@ put_bridge() {
     [ "$backend" != none ] || stop "nothing that keeps this system's network was found (systemd-networkd, NetworkManager, ifupdown)"
     ssh_here=$(ssh_connection)
     refuse_to_cut_off
+    refuse_to_forget_interfaces
     old_port=$(sed -n 's/^port //p' "$plan_file" 2>/dev/null || true)
     [ "$old_port" != "$port" ] || old_port=
     trap '' HUP PIPE # a change begun is ended, with or without whoever asked for it

@@ -8,8 +8,10 @@ polkit's that libvirt brings, on Debian's and Ubuntu's by that or by the socket'
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
+from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.hostconfig import nodepackages, selinux, sudo
 from hybrid_drivers.hostconfig.accounts import HOME, ONEADMIN, oneadmin
 from hybrid_drivers.hostconfig.facts import Facts
@@ -23,6 +25,9 @@ _LIBVIRTD = "libvirtd.service"
 # Where Debian and Ubuntu leave room in the profile of all guests; libvirt reads it at the start of each guest. The rule
 # is OneProvision's (roles/opennebula-node-kvm/tasks/security.yml).
 _APPARMOR = ("/etc/apparmor.d/local/abstractions/libvirt-qemu", f"{HOME}/datastores/** rwk,")
+# Plain names, also with an architecture (libc6:amd64), as dpkg-query and "rpm -q --whatprovides" find them again: so
+# neither versions nor dnf's @groups. One that begins with "-" would be an option; one that ends with it, apt removes.
+_PACKAGE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.+_:-]*[A-Za-z0-9.+_])?\Z")
 # No time-out: without a socket nobody would start it again.
 _LIBVIRTD_SETTINGS = "[Service]\nEnvironment=LIBVIRTD_ARGS=\n"
 
@@ -52,7 +57,15 @@ def node(role: str, wanted: Sequence[str], booleans: str, facts: Facts) -> list[
 def install(
     role: str, wanted: Sequence[str], distribution: PerSystem, opennebula: PerSystem, facts: Facts
 ) -> list[Step]:
-    """Return the steps that install a node's packages: the ones asked for, OpenNebula's or the distribution's."""
+    """Return the steps that install a node's packages: the ones asked for, OpenNebula's or the distribution's.
+
+    Raises:
+        ConfigError: something asked for is not the plain name of a package.
+    """
+    for name in wanted:
+        if not _PACKAGE.match(name):
+            variable = f"{role.replace('-', '_')}_packages"
+            raise ConfigError(f"configuration: {variable} has '{name}', expected names of packages such as qemu-utils")
     if wanted:
         return [packages(role, wanted)]
     if opennebula_repository.uses_repository(facts):

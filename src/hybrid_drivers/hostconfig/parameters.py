@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import ipaddress
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NewType, TypeVar, get_type_hints
@@ -24,6 +25,7 @@ InterfaceOrLabel = NewType("InterfaceOrLabel", str)
 
 _TRUE, _FALSE = {"yes", "true", "on", "1"}, {"no", "false", "off", "0"}  # as YAML 1.1 and Ansible take them
 _NONE = {"", "null", "none", "~"}
+_INTERFACE = re.compile(r"[A-Za-z0-9._@][A-Za-z0-9._@-]{0,14}\Z")
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def _value(name: str, kind: object, text: str) -> object:
     read, expected = _KINDS[kind]
     try:
         return read(text.strip())
-    except (ValueError, TypeError, KeyError, yaml.YAMLError) as exc:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, yaml.YAMLError) as exc:
         raise ConfigError(f"configuration: {name} is '{text}', expected {expected}") from exc
 
 
@@ -87,10 +89,13 @@ def _address(text: str) -> Address:
 
 
 def _interface(text: str) -> Interface:
-    """Names of interfaces as Linux takes them: at most 15 characters, no white space, no slash (``dev_valid_name``)."""
+    """Names of interfaces as Linux takes them: at most 15 characters, no white space, no slash (``dev_valid_name``).
+
+    Of those, ASCII ones that no program takes for an option.
+    """
     if text.lower() in _NONE:
         return Interface("")
-    if len(text) > 15 or not all(c.isalnum() or c in "._-@" for c in text) or text in (".", ".."):
+    if not _INTERFACE.match(text) or text in (".", ".."):
         raise ValueError(text)
     return Interface(text)
 
@@ -98,7 +103,7 @@ def _interface(text: str) -> Interface:
 def _interface_or_label(text: str) -> InterfaceOrLabel:
     """Take a name such as ``bond0:0`` too, by which ifupdown and OneProvision's templates call a second address."""
     name, colon, number = text.partition(":")
-    if colon and not (_interface(name) and number.isalnum() and len(text) <= 15):
+    if colon and not (_interface(name) and number.isascii() and number.isalnum() and len(text) <= 15):
         raise ValueError(text)
     return InterfaceOrLabel(f"{_interface(name)}{colon}{number}")
 

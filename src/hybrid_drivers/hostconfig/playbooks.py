@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.hostconfig.facts import Facts
@@ -42,6 +43,7 @@ def plan(playbooks: Sequence[str], facts: Facts, *, peers_only: bool = False) ->
         ConfigError: an unknown playbook or parameter, or a value that does not fit; the text names it.
     """
     roles = dict.fromkeys(role for name in playbooks for role in _roles(name))
+    facts = replace(facts, roles=facts.roles or frozenset(roles))
     check_names(facts.given, known_parameters())
     wanted = [role for role in roles if role in PEER_ROLES or not peers_only]
     return tuple(step for role in wanted for step in steps_of(role, facts))
@@ -58,7 +60,16 @@ def depend_on_peers(playbooks: Sequence[str]) -> bool:
     Raises:
         ConfigError: an unknown playbook.
     """
-    return any(role in PEER_ROLES for name in playbooks if not is_path(name) for role in _roles(name))
+    return not PEER_ROLES.isdisjoint(roles_of(playbooks))
+
+
+def roles_of(playbooks: Sequence[str]) -> frozenset[str]:
+    """Return the roles of all playbooks of ours.
+
+    Raises:
+        ConfigError: an unknown playbook.
+    """
+    return frozenset(role for name in playbooks if not is_path(name) for role in _roles(name))
 
 
 def _roles(playbook: str) -> tuple[str, ...]:

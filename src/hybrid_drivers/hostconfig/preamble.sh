@@ -89,6 +89,7 @@ run_step() {
     changes=$((changes + 1))
     if [ "$mode" = check ]; then
         would_restart="$would_restart$* "
+        tagged "@info $step" "$(printf '%s\n' "$output" | sed 's/^INFO: //' | tail -n 5)"
         took
         printf '@step %s %s would-change %s\n' "$step" "$total" "$seconds"
         return 0

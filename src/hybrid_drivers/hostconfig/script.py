@@ -32,6 +32,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib import resources
 
+from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.hostconfig.facts import Facts
 from hybrid_drivers.hostconfig.playbooks import plan
 from hybrid_drivers.hostconfig.steps import Step, quote, words
@@ -41,7 +42,7 @@ SHELL_FILES = (
     *("preamble.sh", "functions.sh", "packages.sh", "dnf.sh", "repository.sh", "sshd.sh"),
     *("ddc.sh", "node.sh"),
     *("network.sh", "network_files.sh", "network_change.sh", "network_backends.sh", "taps.sh"),
-    *("vxlan.sh", "firewall.sh"),
+    *("vxlan.sh", "firewall.sh", "firewall_others.sh"),
 )
 _RUN_STEP = re.compile(r"^run_step (\d+) '([^']*)' '([^']*)' (?:must|-)(?: |$)", re.MULTILINE)
 _MAIN = "\nmain() {\n"
@@ -76,7 +77,10 @@ def compile_script(
     Raises:
         ConfigError: an unknown playbook or parameter, or a value that does not fit; the text names it.
     """
-    return render(plan(playbooks, replace(facts, given=dict(parameters)), peers_only=peers_only))
+    try:
+        return render(plan(playbooks, replace(facts, given=dict(parameters)), peers_only=peers_only))
+    except ValueError as exc:  # a value that no shell can carry, or that cannot name a step
+        raise ConfigError(f"configuration: {exc}") from exc
 
 
 def render(steps: Sequence[Step]) -> Script:

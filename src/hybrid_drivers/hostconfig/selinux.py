@@ -40,7 +40,7 @@ def parse(text: str) -> list[tuple[str, str]]:
     try:
         items = yaml.safe_load(text) or []
         return [(_name(item["name"]), _STATES[str(item["state"]).lower()]) for item in items]
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as exc:
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, RecursionError) as exc:
         raise ConfigError(
             f"configuration: opennebula_node_selinux_booleans is '{text}', expected a list like {DEFAULT}"
         ) from exc

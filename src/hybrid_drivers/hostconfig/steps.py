@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field
 
 _LABEL = re.compile(r"[A-Za-z0-9 _.,:;/()=+*@%-]+\Z")
+_NOT_SENT = re.compile("[\0\ud800-\udfff]")
 
 
 def quote(value: str) -> str:
@@ -19,10 +20,11 @@ def quote(value: str) -> str:
     Everything inside single quotes is literal (POSIX.1-2017, XCU 2.2.2), so only the single quote needs care.
 
     Raises:
-        ValueError: the value has a NUL, which no shell word can hold.
+        ValueError: the value has a NUL, which no shell word can hold, or a lone surrogate, which is no text.
     """
-    if "\0" in value:
-        raise ValueError("a value for a host has a NUL character, which a shell cannot carry")
+    if found := _NOT_SENT.search(value):
+        what = "a NUL character" if found[0] == "\0" else "half a surrogate pair"
+        raise ValueError(f"a value for a host has {what}, which a shell cannot carry")
     return "'" + value.replace("'", "'\\''") + "'"
 
 

@@ -54,6 +54,7 @@ tap_is() { # name, tap or tun
 put_tap() {
     backend=$(net_backend)
     [ "$backend" != none ] || stop "nothing that keeps this system's network was found (systemd-networkd, NetworkManager, ifupdown)"
+    refuse_to_forget_interfaces
     # One of the other kind gives way.
     if is_tap "$1" && [ "$(tap_mode "$1")" != "$2" ]; then ip link del dev "$1"; fi
     [ ! -e "/sys/class/net/$1" ] || is_tap "$1" || stop "$1 is there already, and neither a tap nor a tun"

@@ -86,7 +86,7 @@ def test_other_systems_are_refused_by_name(run_on: RunOn, system: tuple[str, str
     [supported] = [step for step in compile_script(["default"], {}, FACTS).steps if step.name == "supported system"]
     done = run_on(system, supported.check)
     assert done.returncode == 1
-    assert done.stdout.startswith(f"this system is not supported: {' '.join(system[:2])}; Debian 12 and 13, Ubuntu")
+    assert done.stderr.startswith(f"this system is not supported: {' '.join(system[:2])}; Debian 12 and 13, Ubuntu")
 
 
 @pytest.mark.parametrize("lists", [nodepackages.KVM, nodepackages.LXC], ids=["kvm", "lxc"])
@@ -102,7 +102,7 @@ def test_containers_of_red_hat_10_need_opennebulas_repository(run_on: RunOn) -> 
     assert run_on(("debian", "12", ""), step.check).returncode == 0
     assert run_on(("rhel", "9.6", "fedora"), step.check).returncode == 0
     refused = run_on(("rhel", "10.0", "fedora"), step.check)
-    assert (refused.returncode, refused.stdout[:23]) == (1, "there is no bindfs for ")
+    assert (refused.returncode, refused.stderr[:23]) == (1, "there is no bindfs for ")
     names = [one.name for one in compile_script(["default_lxc"], {}, FACTS).steps]
     assert "system for containers" not in names
 

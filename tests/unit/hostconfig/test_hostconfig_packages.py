@@ -121,7 +121,7 @@ def test_what_is_chosen_for_an_unknown_system_fails_and_says_why(tmp_path: Path,
     done = Host(tmp_path, "oracle-9", shell).run(f"have_packages {chosen({'redhat': ['gnupg2']})}")
     assert done.returncode != 0
     assert "no settings are known for this system: Oracle Linux Server 9.5" in done.stderr
-    assert "packages cannot be installed on this system: Oracle Linux Server 9.5" in done.stdout
+    assert "packages cannot be installed on this system: Oracle Linux Server 9.5" in done.stderr
 
 
 @pytest.mark.parametrize("values", [{"fedora": ["x"]}, {"debian": ["a b"]}, {"debian": [""]}, {"debian": ["a*"]}])
@@ -252,7 +252,7 @@ def test_an_unregistered_rhel_is_told_what_to_do(tmp_path: Path, shell: list[str
     (tmp_path / "yum.repos.d" / "x.repo").write_text("[epel]\nname=EPEL\nenabled=1\n")
     done = host.run("put_extra_repositories")
     assert done.returncode == 1
-    assert "is this host registered with subscription-manager?" in done.stdout
+    assert "is this host registered with subscription-manager?" in done.stderr
 
 
 def test_debian_needs_no_extra_repositories(tmp_path: Path, shell: list[str]) -> None:

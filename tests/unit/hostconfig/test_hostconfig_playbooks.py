@@ -58,6 +58,16 @@ def test_several_playbooks_run_in_order_and_a_role_once() -> None:
         (["default"], {"bridged_networking_static_ip": "10.0.0"}, "expected an IPv4 address"),
         (
             ["default"],
+            {"bridged_networking_bridge": ""},
+            "bridged_networking_bridge is empty, expected the name of a network",
+        ),
+        (
+            ["default"],
+            {"bridged_networking_static_gateway": "198.51.100.1"},
+            "bridged_networking_static_gateway is given without bridged_networking_static_ip",
+        ),
+        (
+            ["default"],
             {"bridged_networking_static_ip": "198.51.100.1", "bridged_networking_static_netmask": "255.0.255.0"},
             "bridged_networking_static_netmask is '255.0.255.0', expected a netmask",
         ),

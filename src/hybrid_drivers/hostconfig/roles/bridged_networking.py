@@ -43,11 +43,13 @@ def steps(parameters: Parameters, facts: Facts) -> Sequence[Step]:
     """Return the step.
 
     Raises:
-        ConfigError: the netmask is none.
+        ConfigError: the bridge has no name, the netmask is none, or there is a gateway without an address.
     """
     if not parameters.bridged_networking_bridge_manage:
         return ()
     bridge = parameters.bridged_networking_bridge
+    if not bridge:
+        raise ConfigError("configuration: bridged_networking_bridge is empty, expected the name of a network interface")
     port = parameters.bridged_networking_iface if parameters.bridged_networking_iface_manage else ""
     must = "must" if port not in ("", _DEFAULT_INTERFACE) else ""
     arguments = words(
@@ -70,10 +72,15 @@ def steps(parameters: Parameters, facts: Facts) -> Sequence[Step]:
 
 
 def _static_address(parameters: Parameters) -> str:
-    if not parameters.bridged_networking_static_ip:
+    address, gateway = parameters.bridged_networking_static_ip, parameters.bridged_networking_static_gateway
+    if not address:
+        if gateway:
+            raise ConfigError(
+                "configuration: bridged_networking_static_gateway is given without bridged_networking_static_ip"
+            )
         return ""
     mask = parameters.bridged_networking_static_netmask
     try:
-        return str(ipaddress.IPv4Interface(f"{parameters.bridged_networking_static_ip}/{mask}"))
+        return str(ipaddress.IPv4Interface(f"{address}/{mask}"))
     except ValueError as exc:
         raise ConfigError(f"configuration: bridged_networking_static_netmask is '{mask}', expected a netmask") from exc

@@ -40,29 +40,17 @@ PARAMETERS = Parameters
 def steps(parameters: Parameters, facts: Facts) -> Sequence[Step]:
     """Return the steps.
 
-    As in OneProvision (``roles/ddc``), ufw is put out of service, whose rules would fight those of ``iptables``, and
-    network settings of interfaces that are not there are set aside. So is firewalld, for the same reason.
+    As in OneProvision (``roles/ddc``), network settings of interfaces that are not there are set aside. That role also
+    put ufw out of service; here ``iptables`` does, once its own rules are in force.
     """
     return (
         require(_ROLE, "supported system", _SUPPORTED),
         command(_ROLE, "wait for the first boot to end", check=_FIRST_BOOT_OVER, apply=_WAIT),
-        command(_ROLE, "wait for package updates", check="no_package_updates", apply="wait_for_package_updates"),
-        *(_out_of_service(one) for one in ("ufw", "firewalld")),
+        require(_ROLE, "wait for package updates", "wait_for_package_updates"),
         command(
             _ROLE,
             "set network settings of missing interfaces aside",
             check='[ -z "$(stale_ifcfg)" ]',
             apply="set_stale_ifcfg_aside",
         ),
-    )
-
-
-def _out_of_service(name: str) -> Step:
-    """Stop a service for good. A masked one is not started by another package's installation either."""
-    unit = f"{name}.service"
-    return command(
-        _ROLE,
-        f"put {name} out of service",
-        check=f"is_out_of_service {unit}",
-        apply=f"systemctl mask --now {unit}",
     )

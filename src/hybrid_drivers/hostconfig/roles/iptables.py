@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from hybrid_drivers.hostconfig.facts import Facts
 from hybrid_drivers.hostconfig.parameters import Interface, Service, parse
 from hybrid_drivers.hostconfig.primitives import command, file, packages, sysctl
-from hybrid_drivers.hostconfig.roles import bridged_networking
+from hybrid_drivers.hostconfig.roles import PEER_ROLES, bridged_networking
 from hybrid_drivers.hostconfig.steps import Step, words
 
 _ROLE = "iptables"
@@ -94,7 +94,33 @@ def steps(parameters: Parameters, facts: Facts) -> Sequence[Step]:
         check="no_oneprovision_rules",
         apply="retire_oneprovision_rules",
     )
-    return (*found, rules, retired)
+    found += [rules, *_parts_dropped(facts), retired]
+    # Where ours let everything in, or are gone after a reboot, nothing would take the place of the owner's firewall.
+    if parameters.iptables_base_rules_enabled and persistent:
+        found += [_out_of_service(one) for one in ("ufw", "firewalld")]
+    return found
+
+
+def _parts_dropped(facts: Facts) -> Sequence[Step]:
+    """Take back what roles let in that the host no longer has; files of others in that folder stay."""
+    gone = sorted(PEER_ROLES - set(facts.roles))
+    if not facts.roles or not gone:
+        return ()
+    name = "take back what roles no longer wanted let in"
+    return (
+        command(_ROLE, name, check=f"no_firewall_parts {words(*gone)}", apply=f"drop_firewall_parts {words(*gone)}"),
+    )
+
+
+def _out_of_service(name: str) -> Step:
+    """Stop a firewall for good. A masked unit is not started by another package's installation either."""
+    unit = f"{name}.service"
+    return command(
+        _ROLE,
+        f"put {name} out of service",
+        check=f"is_out_of_service {unit}",
+        apply=f"systemctl mask --now {unit}",
+    )
 
 
 def _rules(parameters: Parameters) -> str:

@@ -15,7 +15,7 @@ from hybrid_drivers.hostconfig.facts import Facts
 from hybrid_drivers.hostconfig.primitives import command, packages, service
 from hybrid_drivers.hostconfig.steps import Step, quote
 
-_PROFILE = re.compile(r"[A-Za-z0-9_.-]+\Z")
+_PROFILE = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*\Z")
 
 
 @dataclass(frozen=True)
