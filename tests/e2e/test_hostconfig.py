@@ -228,7 +228,8 @@ def test_a_broken_sshd_setting_is_not_used(node: Node, script: Script) -> None:
 
 
 def test_root_login_is_not_locked_out(node: Node) -> None:
-    locked = compile_script(["default"], {**FROM_DISTRIBUTION, "opennebula_ssh_sshd_permitrootlogin": "no"}, Facts())
+    given = {**FROM_DISTRIBUTION, "opennebula_ssh_sshd_permitrootlogin": "no"}
+    locked = compile_script(["default"], given, Facts(login_user="admin"))  # who turns out to be root
     with pytest.raises(StepFailed, match="would lock us out"):
         node.runs(render([step for step in locked.steps if step.name == "set how people log in"]))
 

@@ -23,9 +23,12 @@ OURS = "/etc/ssh/sshd_config.d/00-0-opennebula-hybrid.conf"
 KEY = hostkeys.generate(b"oneadmin's, for a test of logins")
 
 
-def role(name: str, **given: str) -> Script:
+def role(name: str, login_user: str = "root", **given: str) -> Script:
     facts = Facts(
-        oneadmin_keys=(f"{KEY.public} oneadmin",), oneadmin_private_key=Secret(KEY.private_openssh), given=given
+        oneadmin_keys=(f"{KEY.public} oneadmin",),
+        oneadmin_private_key=Secret(KEY.private_openssh),
+        login_user=login_user,
+        given=given,
     )
     return render([*oneadmin("accounts"), *steps_of(name, facts)])
 
@@ -101,7 +104,7 @@ def test_refused_settings_leave_what_was(node: Node) -> None:
 @pytest.mark.parametrize("value", ["no", "forced-commands-only"])
 def test_root_is_not_locked_out(node: Node, value: str) -> None:
     with pytest.raises(StepFailed, match=f"PermitRootLogin {value} would lock us out"):
-        node.runs(role("opennebula-ssh", opennebula_ssh_sshd_permitrootlogin=value))
+        node.runs(role("opennebula-ssh", "admin", opennebula_ssh_sshd_permitrootlogin=value))
     assert "permitrootlogin without-password" in effective(node)
 
 

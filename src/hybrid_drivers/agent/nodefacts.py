@@ -25,6 +25,7 @@ def gather(parts: Parts, record: HostRecord, spec: Spec, address: str, *, not_be
     return Facts(
         oneadmin_keys=tuple(parts.keys.public_lines(spec.connection)),
         oneadmin_private_key=Secret(parts.keys.private_text(spec.connection)),
+        login_user=spec.login_user,
         opennebula_version=front_end_version(parts.location),
         address=address,
         peers=parts.peers.of(record.host, address, since) if depend_on_peers(spec.playbooks) else (),

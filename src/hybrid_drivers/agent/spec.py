@@ -41,6 +41,11 @@ class Spec:
     parameters: Mapping[str, object]  # of the roles, OneProvision's names; values as the operator's YAML has them
     playbooks: tuple[str, ...]
 
+    @property
+    def login_user(self) -> str:
+        """Return as whom to log in to the machine."""
+        return self.connection.get("REMOTE_USER", "root")
+
 
 def resolve(host: Host, cluster: Cluster | None, settings: Settings, accounts: Accounts) -> Spec:
     """Merge and check what ``host`` asks for.
@@ -69,9 +74,7 @@ def resolve(host: Host, cluster: Cluster | None, settings: Settings, accounts: A
     )
     parameters = _parameters(host, cluster, settings)
     playbooks = tuple(p.strip() for p in attributes.get("PLAYBOOK", settings.playbook).split(",") if p.strip())
-    if not rented:
-        _check_configuration(playbooks, json.dumps(parameters, sort_keys=True, default=str))
-    return Spec(
+    spec = Spec(
         plan=plan,
         account=account,
         attributes=attributes,
@@ -79,6 +82,9 @@ def resolve(host: Host, cluster: Cluster | None, settings: Settings, accounts: A
         parameters=parameters,
         playbooks=playbooks,
     )
+    if not rented:
+        _check_configuration(playbooks, json.dumps(parameters, sort_keys=True, default=str), spec.login_user)
+    return spec
 
 
 def _placements(account: Account, attributes: Mapping[str, str], rented: bool) -> tuple[Placement, ...]:
@@ -91,9 +97,10 @@ def _placements(account: Account, attributes: Mapping[str, str], rented: bool) -
 
 
 @lru_cache(maxsize=256)
-def _check_configuration(playbooks: tuple[str, ...], parameters: str) -> None:
+def _check_configuration(playbooks: tuple[str, ...], parameters: str, login_user: str) -> None:
     """Compile the configuration, so that a wrong playbook or parameter is told before a machine is paid for."""
-    facts = Facts(oneadmin_private_key=Secret("the real one when it runs"), opennebula_version="0")
+    private_key = Secret("the real one when it runs")
+    facts = Facts(oneadmin_private_key=private_key, login_user=login_user, opennebula_version="0")
     compile_configuration(playbooks, json.loads(parameters), facts)
 
 

@@ -22,14 +22,16 @@ class Facts:
     """What is known when a host's configuration is compiled.
 
     ``oneadmin_keys``: public keys of the front-end's oneadmin, as lines of ``authorized_keys``;
-    ``oneadmin_private_key`` goes to the host only when asked for; ``opennebula_version``: the front-end's, such as
-    ``7.0.1``, empty when unknown; ``address``: the host's own among ``peers``, which are all provisioned hosts of its
-    cluster that have a machine, itself included, ordered by host id; ``given``: all variables, for a role that needs
-    a neighbour's; ``roles``: all roles of the host, also those of another of its scripts; empty when unknown.
+    ``oneadmin_private_key`` goes to the host only when asked for; ``login_user``: as whom we log in;
+    ``opennebula_version``: the front-end's, such as ``7.0.1``, empty when unknown; ``address``: the host's own among
+    ``peers``, which are all provisioned hosts of its cluster that have a machine, itself included, ordered by host id;
+    ``given``: all variables, for a role that needs a neighbour's; ``roles``: all roles of the host, also those of
+    another of its scripts; empty when unknown.
     """
 
     oneadmin_keys: tuple[str, ...] = ()
     oneadmin_private_key: Secret | None = None
+    login_user: str = "root"
     opennebula_version: str = ""
     address: str = ""
     peers: tuple[Peer, ...] = ()

@@ -75,6 +75,7 @@ def test_several_playbooks_run_in_order_and_a_role_once() -> None:
         (["default"], {"iptables_base_rules_services": "tcp/0"}, "expected a list like tcp/22"),
         (["default"], {"iptables_base_rules_services": "[{protocol: icmp}]"}, "expected a list like tcp/22"),
         (["default"], {"opennebula_ssh_sshd_permitrootlogin": "maybe"}, "expected one of yes, no"),
+        (["default"], {"opennebula_ssh_sshd_permitrootlogin": "no"}, "which would lock us out: we log in as root"),
         (["default"], {"opennebula_ssh_deploy_private_key": "yes"}, "oneadmin has no private key here"),
         (["default"], {"tuntap_mode": "tup"}, "tuntap_mode is 'tup'"),
         (["default"], {"sysctl_settings": "a b"}, "expected key=value"),

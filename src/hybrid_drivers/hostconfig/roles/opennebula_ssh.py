@@ -42,7 +42,7 @@ def steps(parameters: Parameters, facts: Facts) -> Sequence[Step]:
     """
     found: list[Step] = []
     if parameters.opennebula_ssh_manage_sshd:
-        found.append(_sshd(parameters))
+        found.append(_sshd(parameters, facts.login_user))
     found.append(directory(_ROLE, f"{HOME}/.ssh", mode="700", owner=OWNER))
     if parameters.opennebula_ssh_deploy_local:
         found += [authorized_key(_ROLE, ONEADMIN, HOME, PublicKey(key.strip())) for key in facts.oneadmin_keys]
@@ -65,7 +65,7 @@ def _root_keys() -> Step:
     )
 
 
-def _sshd(parameters: Parameters) -> Step:
+def _sshd(parameters: Parameters, login_user: str) -> Step:
     """Settings that come before all others: sshd takes the first value it meets (sshd_config(5)).
 
     They take effect only when sshd accepts them and we could still log in.
@@ -75,6 +75,11 @@ def _sshd(parameters: Parameters) -> Step:
         raise ConfigError(
             f"configuration: opennebula_ssh_sshd_permitrootlogin is '{root_login}', expected one of yes, "
             "no, without-password, prohibit-password, forced-commands-only"
+        )
+    if login_user == "root" and root_login in ("no", "forced-commands-only"):
+        raise ConfigError(
+            f"configuration: opennebula_ssh_sshd_permitrootlogin is '{root_login}', which would lock us out: we log in "
+            "as root (REMOTE_USER)"
         )
     passwords = "yes" if parameters.opennebula_ssh_sshd_passwordauthentication else "no"
     wanted = root_login.replace("without-password", "prohibit-password")
