@@ -154,6 +154,7 @@ def test_rules_of_others_stay(node: Node) -> None:
 
 def test_an_interface_whose_file_has_vanished_keeps_its_addresses(node: Node, script: Script) -> None:
     """systemd-networkd forgets it at the next reload, and with it the way in."""
+    node.runs(script)
     node.says(
         "mv /etc/systemd/network/10-eth0.network /root/;rm /etc/systemd/network/05-hybrid-tap0.netdev; ip link del tap0"
     )
