@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Union
+from typing import Literal, Union
 
 # --- machines at a provider -------------------------------------------------------------------------------------
 
@@ -223,12 +223,68 @@ class Cluster:
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
-    """A document object of oned; ``body`` is its PROVISION_BODY (decrypted when so asked)."""
+    """A document object of oned; ``body`` is its PROVISION_BODY (decrypted when so asked).
+
+    ``summary`` and ``lock`` are the plain vectors PROVISION_SUMMARY and PROVISION_LOCK;
+    ``mode`` is as in :class:`OnedObject`.
+    """
 
     id: int
     name: str
     type: int
     body: str = field(repr=False)
+    summary: Mapping[str, str] = field(default_factory=dict)
+    lock: Mapping[str, str] = field(default_factory=dict)
+    uid: int = 0
+    gid: int = 0
+    uname: str = ""
+    gname: str = ""
+    mode: int = 0o600
+
+
+Kind = Literal["cluster", "datastore", "vnet", "image", "template", "vntemplate", "marketapp", "document", "host", "vm"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnedObject:
+    """Any object of oned's pools; what a kind does not have keeps its default. Sizes are MiB.
+
+    ``mode`` is the permissions as ``chmod`` has them (0o640: owner use and manage, group use); -1 for kinds without
+    any (clusters, hosts). ``state`` and ``type`` are oned's numbers of the kind: images are 1 READY, 4 LOCKED, 5 ERROR
+    (``Image.h``), networks 1 READY, 2 and 3 locked, 5 ERROR (``VirtualNetwork.h``), datastores of type 0 IMAGE, 1
+    SYSTEM, 2 FILE, 3 BACKUP (``Datastore.h``).
+    """
+
+    kind: Kind
+    id: int
+    name: str
+    template: Template
+    uid: int = 0
+    gid: int = 0
+    uname: str = ""
+    gname: str = ""
+    mode: int = -1
+    state: int | None = None
+    type: int | None = None
+    cluster_ids: tuple[int, ...] = ()
+    # datastores
+    tm_mad: str = ""
+    ds_mad: str = ""
+    total: int = 0
+    free: int = 0
+    image_ids: tuple[int, ...] = ()
+    # images, and how many virtual machines use them (hosts too)
+    size: int = 0
+    datastore_id: int | None = None
+    running_vms: int = 0
+    # networks
+    vn_mad: str = ""
+    used_leases: int = 0
+    address_ranges: tuple[Mapping[str, str], ...] = ()
+    # clusters
+    host_ids: tuple[int, ...] = ()
+    datastore_ids: tuple[int, ...] = ()
+    vnet_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

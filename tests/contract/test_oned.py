@@ -99,7 +99,7 @@ def test_a_wrong_password_is_told_as_such(location: Location) -> None:
 
 def test_a_call_oned_does_not_have_is_a_bad_call(oned: Oned) -> None:
     with pytest.raises(BadCall, match=r"one\.host\.rent"):
-        oned._write("host.rent", "host 0", 0)
+        oned.write("host.rent", "host 0", 0)
 
 
 def test_the_zone_keeps_what_is_added(oned: Oned) -> None:
@@ -188,7 +188,7 @@ def test_values_come_back_as_they_were_written(oned: Oned, host_id: int, value: 
 
 def test_a_template_oned_cannot_read_changes_nothing(oned: Oned, host_id: int) -> None:
     with pytest.raises(OnedError, match=r"^host \d+: .*[Pp]arse error") as caught:
-        oned._write("host.update", f"host {host_id}", host_id, "A=[B=", 1)
+        oned.write("host.update", f"host {host_id}", host_id, "A=[B=", 1)
     assert type(caught.value) in (InternalFailure, BadCall, ActionRefused)
     assert "A" not in oned.host(host_id).template
 

@@ -44,6 +44,7 @@ ERRORS: Final = {
     )
 }
 STATUS: Final = {"enable": 0, "disable": 1, "offline": 2}
+NOTHING: Final = Template()
 RETRIES: Final = (0.2, 0.5, 1.0, 2.0)  # seconds before each further try
 
 
@@ -71,125 +72,136 @@ class Oned:
 
     def version(self) -> str:
         """Return oned's version, for example ``7.4.0``."""
-        return self._text("system.version", "oned's version")
+        return self.read("system.version", "oned's version")
 
     def raft_state(self) -> RaftState:
         """Return what this front-end is in its zone; the call is answered by the oned it is sent to."""
-        return xml.parse_raft(self._text("zone.raftstatus", "the zone's raft status"))
+        return xml.parse_raft(self.read("zone.raftstatus", "the zone's raft status"))
 
     def zone(self, zone_id: int = 0) -> Template:
         """Return the template of a zone."""
         what = f"zone {zone_id}"
-        return xml.parse_zone(self._text("zone.info", what, zone_id, False), what)
+        return xml.parse_zone(self.read("zone.info", what, zone_id, False), what)
 
     def update_zone(self, zone_id: int, template: Template, append: bool = True) -> None:
         """Change a zone's template, as ``update_host`` does."""
-        self._update("zone", zone_id, template, append)
+        self.change("zone", zone_id, template, append)
 
     # --- hosts ---
 
     def host(self, host_id: int, decrypt: bool = True) -> Host:
         """Return a host; ``decrypt`` asks for its secrets in clear. Raises: NoSuchObject."""
         what = f"host {host_id}"
-        return xml.parse_host(self._text("host.info", what, host_id, decrypt), what)
+        return xml.parse_host(self.read("host.info", what, host_id, decrypt), what)
 
     def hosts(self) -> list[Host]:
         """Return all hosts, in one call; secrets stay encrypted."""
-        return xml.parse_hosts(self._text("hostpool.info", "the host pool"), "the host pool")
+        return xml.parse_hosts(self.read("hostpool.info", "the host pool"), "the host pool")
 
     def update_host(self, host_id: int, template: Template, append: bool = True) -> None:
         """Change a host's template: append replaces attributes of the same name whole and keeps all others."""
-        self._update("host", host_id, template, append)
+        self.change("host", host_id, template, append)
 
     def rename_host(self, host_id: int, name: str) -> None:
         """Give a host another name: what oned's drivers reach it by."""
-        self._write("host.rename", f"host {host_id}", host_id, name)
+        self.write("host.rename", f"host {host_id}", host_id, name)
 
     def set_host_status(self, host_id: int, status: Literal["enable", "disable", "offline"]) -> None:
         """Enable, disable or take a host offline."""
-        self._write("host.status", f"host {host_id}", host_id, STATUS[status])
+        self.write("host.status", f"host {host_id}", host_id, STATUS[status])
 
     def allocate_host(self, name: str, im_mad: str, vm_mad: str, cluster_id: int) -> int:
         """Make a host and return its id. Raises: AllocateRefused (name taken), NoSuchObject (cluster)."""
-        return self._write("host.allocate", f"new host {name}", name, im_mad, vm_mad, cluster_id)
+        return self.write("host.allocate", f"new host {name}", name, im_mad, vm_mad, cluster_id)
 
     def delete_host(self, host_id: int) -> None:
         """Delete a host. Raises: NoSuchObject, ActionRefused (virtual machines run on it)."""
-        self._write("host.delete", f"host {host_id}", host_id)
+        self.write("host.delete", f"host {host_id}", host_id)
 
     # --- clusters ---
 
     def cluster(self, cluster_id: int) -> Cluster:
         """Return a cluster. Raises: NoSuchObject."""
         what = f"cluster {cluster_id}"
-        return xml.parse_cluster(self._text("cluster.info", what, cluster_id, False), what)
+        return xml.parse_cluster(self.read("cluster.info", what, cluster_id, False), what)
 
     def clusters(self) -> list[Cluster]:
         """Return all clusters, in one call."""
-        return xml.parse_clusters(self._text("clusterpool.info", "the cluster pool"), "the cluster pool")
+        return xml.parse_clusters(self.read("clusterpool.info", "the cluster pool"), "the cluster pool")
 
     def allocate_cluster(self, name: str) -> int:
         """Make a cluster and return its id."""
-        return self._write("cluster.allocate", f"new cluster {name}", name)
+        return self.write("cluster.allocate", f"new cluster {name}", name)
 
     def update_cluster(self, cluster_id: int, template: Template, append: bool = True) -> None:
         """Change a cluster's template, as ``update_host`` does."""
-        self._update("cluster", cluster_id, template, append)
+        self.change("cluster", cluster_id, template, append)
 
     def delete_cluster(self, cluster_id: int) -> None:
         """Delete a cluster. Raises: ActionRefused (not empty)."""
-        self._write("cluster.delete", f"cluster {cluster_id}", cluster_id)
+        self.write("cluster.delete", f"cluster {cluster_id}", cluster_id)
 
     # --- documents ---
 
     def documents(self, document_type: int) -> list[Document]:
         """Return all documents of a type, in one call; bodies stay encrypted."""
         what = f"the pool of documents of type {document_type}"
-        return xml.parse_documents(self._text("documentpool.info", what, -2, -1, -1, document_type), what)
+        return xml.parse_documents(self.read("documentpool.info", what, -2, -1, -1, document_type), what)
 
     def document(self, document_id: int, decrypt: bool = True) -> Document:
         """Return a document; ``decrypt`` asks for its body in clear. Raises: NoSuchObject."""
         what = f"document {document_id}"
-        return xml.parse_document(self._text("document.info", what, document_id, decrypt), what)
+        return xml.parse_document(self.read("document.info", what, document_id, decrypt), what)
 
-    def allocate_document(self, name: str, body: str, document_type: int) -> int:
-        """Make a document with ``body`` as its PROVISION_BODY, which oned encrypts at rest, and return its id."""
+    def allocate_document(self, name: str, body: str, document_type: int, extra: Template = NOTHING) -> int:
+        """Make a document with ``body`` as its PROVISION_BODY, which oned encrypts at rest, and return its id.
+
+        ``extra`` stands beside it in the clear: no secret may be in it.
+        """
         what = f"new document {name}"
-        template = Template([("NAME", name), ("PROVISION_BODY", body)])
-        return self._write("document.allocate", what, render(template, what), document_type)
+        template = Template([("NAME", name), ("PROVISION_BODY", body), *extra])
+        return self.write("document.allocate", what, render(template, what), document_type)
 
-    def update_document(self, document_id: int, body: str) -> None:
-        """Replace a document's body."""
-        self._update("document", document_id, Template([("PROVISION_BODY", body)]), append=True)
+    def update_document(self, document_id: int, body: str | None, extra: Template = NOTHING) -> None:
+        """Replace a document's body (None: keep it) and the attributes of ``extra``; all others stay."""
+        told = Template([*([] if body is None else [("PROVISION_BODY", body)]), *extra])
+        self.change("document", document_id, told, append=True)
+
+    def rename_document(self, document_id: int, name: str) -> None:
+        """Give a document another name."""
+        self.write("document.rename", f"document {document_id}", document_id, name)
 
     def delete_document(self, document_id: int) -> None:
         """Delete a document. Raises: NoSuchObject."""
-        self._write("document.delete", f"document {document_id}", document_id)
+        self.write("document.delete", f"document {document_id}", document_id)
 
     # --- virtual machines ---
 
     def vms(self, state: int = -1) -> list[Vm]:
         """Return all virtual machines of a state, in one call; -1: of any but done, 1: those that wait for a host."""
         what = "the pool of virtual machines"
-        return xml.parse_vms(self._text("vmpool.info", what, -2, -1, -1, state), what)
+        return xml.parse_vms(self.read("vmpool.info", what, -2, -1, -1, state), what)
 
     # --- the one way to oned ---
 
-    def _text(self, method: str, what: str, *args: object) -> str:
+    def read(self, method: str, what: str, *args: object) -> str:
+        """Return the text that ``one.<method>`` answers; tried again as needed. ``what`` names the object in errors."""
         value = self._call(method, what, args, reads=True)
         if not isinstance(value, str):
             raise OnedError(f"{what}: oned answered one.{method} with a {type(value).__name__}, expected text")
         return value
 
-    def _write(self, method: str, what: str, *args: object) -> int:
+    def write(self, method: str, what: str, *args: object) -> int:
+        """Return the id that ``one.<method>`` answers; tried again only when nothing of it had been sent."""
         value = self._call(method, what, args, reads=False)
         if not isinstance(value, int) or isinstance(value, bool):
             raise OnedError(f"{what}: oned answered one.{method} with a {type(value).__name__}, expected an id")
         return value
 
-    def _update(self, kind: str, object_id: int, template: Template, append: bool) -> None:
+    def change(self, kind: str, object_id: int, template: Template, append: bool) -> None:
+        """Carry out ``one.<kind>.update``: append replaces attributes of the same name whole and keeps all others."""
         what = f"{kind} {object_id}"
-        self._write(f"{kind}.update", what, object_id, render(template, f"the template for {what}"), 1 if append else 0)
+        self.write(f"{kind}.update", what, object_id, render(template, f"the template for {what}"), 1 if append else 0)
 
     def _call(self, method: str, what: str, args: tuple[object, ...], *, reads: bool) -> object:
         for one in args:

@@ -63,6 +63,22 @@ class Node:
         found = self._element.find(path)
         return Template(() if found is None else [(one.tag, _value(one)) for one in found])
 
+    def ids(self, path: str) -> tuple[int, ...]:
+        """Return the whole numbers of all elements at ``path``."""
+        return tuple(one.need(".", whole) for one in self.nodes(path))
+
+    def vector(self, path: str) -> dict[str, str]:
+        """Return the elements below ``path`` as a vector attribute, the first where several stand; none: empty."""
+        found = self._element.find(path)
+        return {} if found is None else {one.tag: "".join(one.itertext()) for one in found}
+
+    def mode(self) -> int:
+        """Return PERMISSIONS as octal bits (0o640: owner use and manage, group use)."""
+        bits = "".join(
+            self.need(f"PERMISSIONS/{who}_{may}", bit) for who in ("OWNER", "GROUP", "OTHER") for may in "UMA"
+        )
+        return int(bits, 2)
+
     def _adapt(self, path: str, text: str, adapter: Callable[[str], T]) -> T:
         try:
             return adapter(text)
@@ -91,6 +107,13 @@ def number(text: str) -> float:
     if not re.fullmatch(r"-?[0-9]{1,18}(\.[0-9]*)?([eE][-+]?[0-9]{1,3})?", text.strip()):
         raise ValueError("a number")
     return float(text)
+
+
+def bit(text: str) -> str:
+    """Read 0 or 1, as text."""
+    if text not in ("0", "1"):
+        raise ValueError("0 or 1")
+    return text
 
 
 def filled(text: str) -> str:

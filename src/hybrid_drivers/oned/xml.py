@@ -109,7 +109,7 @@ def _cluster(node: Node) -> Cluster:
     return Cluster(
         id=node.need("ID", whole),
         name=node.need("NAME", filled),
-        host_ids=tuple(one.need(".", whole) for one in node.nodes("HOSTS/ID")),
+        host_ids=node.ids("HOSTS/ID"),
         template=node.template(),
     )
 
@@ -130,6 +130,13 @@ def _document(node: Node) -> Document:
         name=node.need("NAME", filled),
         type=node.need("TYPE", whole),
         body=node.get("TEMPLATE/PROVISION_BODY", str, ""),
+        summary=node.vector("TEMPLATE/PROVISION_SUMMARY"),
+        lock=node.vector("TEMPLATE/PROVISION_LOCK"),
+        uid=node.need("UID", whole),
+        gid=node.need("GID", whole),
+        uname=node.need("UNAME", str),
+        gname=node.need("GNAME", str),
+        mode=node.mode(),
     )
 
 
