@@ -1,7 +1,7 @@
 """Reading YAML (and JSON) that an operator wrote, keeping line numbers and the text as it was written.
 
-Only plain data: no tags, no anchors, no aliases (a few lines of them can fill the memory), no key twice. Scalars keep
-their text, so that a token ``012345`` or a metro ``no`` is not turned into a number or a boolean.
+Only plain data: no tags, no aliases (a few lines of them can fill the memory) but where the caller bounds them, no key
+twice. Scalars keep their text, so that a token ``012345`` or a metro ``no`` is not turned into a number or a boolean.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import yaml
 from hybrid_drivers.errors import ConfigError
 
 LARGEST = 1024 * 1024  # bytes
+DEEPEST = 64  # levels of lists and mappings; an alias that leads back to itself ends here
 _PLAIN_TAGS = {
     "tag:yaml.org,2002:str": "text",
     "tag:yaml.org,2002:int": "number",
@@ -29,6 +30,8 @@ _PLAIN_TAGS = {
     "tag:yaml.org,2002:value": "text",
     "tag:yaml.org,2002:merge": "text",
 }
+_CONTAINER_TAGS = {"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,19 +85,21 @@ def read_private(path: Path, uid: int | None = None) -> str:
         raise ConfigError(f"{path}: byte {exc.start} is not UTF-8 text") from exc
 
 
-def parse_yaml(text: str, name: str) -> Tree:
+def parse_yaml(text: str, name: str, *, most: int | None = None) -> Tree:
     """Return the one document in ``text``.
+
+    ``most`` allows aliases and merge keys (``<<``), and bounds how many values there are with them followed.
 
     Raises:
         ConfigError: not YAML, or more than plain data; the text begins with ``name:line:``.
     """
     try:
-        root = _Composer(text).get_single_node()
-        return Scalar(text="", kind="null") if root is None else _tree(root, name)
+        root = (_Composer if most is None else _Loader)(text).get_single_node()
+        return Scalar(text="", kind="null") if root is None else _Converter(name, most).tree(root, 0)
     except yaml.MarkedYAMLError as exc:
         line = exc.problem_mark.line + 1 if exc.problem_mark else 1
         raise ConfigError(f"{name}:{line}: not YAML: {exc.problem or exc.context}") from exc
-    except yaml.YAMLError as exc:
+    except (yaml.YAMLError, ValueError, OverflowError) as exc:  # the latter: an escape beyond Unicode
         raise ConfigError(f"{name}: not YAML text: a character that is not allowed") from exc
     except RecursionError as exc:
         raise ConfigError(f"{name}: nested too deeply") from exc
@@ -123,8 +128,12 @@ def plain(tree: Tree) -> object:
     return None if tree.kind == "null" else tree.text
 
 
-class _Composer(yaml.SafeLoader):
-    """PyYAML's composer, refusing aliases before they are followed."""
+class _Loader(yaml.SafeLoader):
+    """PyYAML's composer; only its nodes are used, nothing is constructed from them."""
+
+
+class _Composer(_Loader):
+    """The same, refusing aliases before they are followed."""
 
     def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node | None:
         """Compose the next node, which may not be an alias."""
@@ -134,28 +143,69 @@ class _Composer(yaml.SafeLoader):
         return super().compose_node(parent, index)  # type: ignore[arg-type] # the stubs want an int
 
 
-def _tree(node: yaml.Node, name: str) -> Tree:
-    line = node.start_mark.line + 1
-    if isinstance(node, yaml.MappingNode):
-        return _table(node, name, line)
-    if isinstance(node, yaml.SequenceNode):
-        return Items(items=[_tree(one, name) for one in node.value], line=line)
-    if node.tag not in _PLAIN_TAGS:
-        raise ConfigError(f"{name}:{line}: the tag {node.tag[:60]} is not allowed")
-    return Scalar(text=node.value, kind=_PLAIN_TAGS[node.tag], line=line)
+class _Converter:
+    """Nodes to our tree, within bounds: aliases make the nodes a graph, in which a few lines can stand for millions."""
 
+    def __init__(self, name: str, most: int | None) -> None:
+        self._name, self._most, self._left = name, most, most or 0
 
-def _table(node: yaml.MappingNode, name: str, line: int) -> Table:
-    values: dict[str, Tree] = {}
-    lines: dict[str, int] = {}
-    for key, value in node.value:
-        at = key.start_mark.line + 1
+    def tree(self, node: yaml.Node, depth: int) -> Tree:
+        """Return ``node``, which is ``depth`` levels down, and all below it."""
+        line = node.start_mark.line + 1
+        self._count(line, depth)
+        if node.tag not in _PLAIN_TAGS and node.tag not in _CONTAINER_TAGS:
+            raise ConfigError(f"{self._name}:{line}: the tag {node.tag[:60]} is not allowed")
+        if isinstance(node, yaml.MappingNode):
+            return self._table(node, line, depth)
+        if isinstance(node, yaml.SequenceNode):
+            return Items(items=[self.tree(one, depth + 1) for one in node.value], line=line)
+        return Scalar(text=self._text(node, line), kind=_PLAIN_TAGS.get(node.tag, "text"), line=line)
+
+    def _count(self, line: int, depth: int) -> None:
+        self._left -= 1
+        if depth > DEEPEST:
+            raise ConfigError(f"{self._name}:{line}: more than {DEEPEST} levels of lists and mappings")
+        if self._most is not None and self._left < 0:
+            raise ConfigError(f"{self._name}:{line}: more than {self._most} values, aliases (*name) followed")
+
+    def _text(self, node: yaml.Node, line: int) -> str:
+        text = str(node.value)
+        if any("\ud800" <= char <= "\udfff" for char in text):
+            raise ConfigError(f"{self._name}:{line}: half of a character (U+D800 to U+DFFF) is not allowed")
+        return text
+
+    def _table(self, node: yaml.MappingNode, line: int, depth: int) -> Table:
+        values: dict[str, Tree] = {}
+        lines: dict[str, int] = {}
+        merged: list[Table] = []
+        for key, value in node.value:
+            at = key.start_mark.line + 1
+            word = self._key(key, at)
+            if self._most is not None and key.tag == _MERGE:
+                merged += self._merged(value, at, depth)
+                continue
+            if word in values:
+                raise ConfigError(f"{self._name}:{at}: key '{word[:60]}' is there twice (first in line {lines[word]})")
+            values[word], lines[word] = self.tree(value, depth + 1), at
+        for table in merged:  # own keys win, then those of the first
+            lines.update({key: at for key, at in table.lines.items() if key not in values})
+            values.update({key: value for key, value in table.values.items() if key not in values})
+        return Table(values=values, lines=lines, line=line)
+
+    def _key(self, key: yaml.Node, at: int) -> str:
         if not isinstance(key, yaml.ScalarNode):
-            raise ConfigError(f"{name}:{at}: a key must be a word")
-        if key.value in values:
-            raise ConfigError(f"{name}:{at}: key '{key.value[:60]}' is there twice (first in line {lines[key.value]})")
-        values[key.value], lines[key.value] = _tree(value, name), at
-    return Table(values=values, lines=lines, line=line)
+            raise ConfigError(f"{self._name}:{at}: a key must be a word")
+        if key.tag not in _PLAIN_TAGS:
+            raise ConfigError(f"{self._name}:{at}: the tag {key.tag[:60]} is not allowed")
+        return self._text(key, at)
+
+    def _merged(self, value: yaml.Node, at: int, depth: int) -> list[Table]:
+        tree = self.tree(value, depth + 1)
+        tables = list(tree.items) if isinstance(tree, Items) else [tree]
+        found = [one for one in tables if isinstance(one, Table)]
+        if len(found) != len(tables):
+            raise ConfigError(f"{self._name}:{at}: key '<<' must be a mapping or a list of mappings")
+        return found
 
 
 def _from_plain(value: object) -> Tree:
