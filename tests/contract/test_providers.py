@@ -22,7 +22,7 @@ from hybrid_drivers.errors import (
     WrongState,
 )
 from hybrid_drivers.model import Machine, MachineState, Placement
-from hybrid_drivers.providers.base import ConsoleHostKeys, Limits, Power, Provider
+from hybrid_drivers.providers.base import Checks, ConsoleHostKeys, Limits, Power, Provider
 
 
 @pytest.fixture(params=LABS)
@@ -72,6 +72,20 @@ def test_a_provider_that_rents_is_spared_no_test(name: str, tmp_path: Path) -> N
     with LABS[name](tmp_path) as lab:
         assert set(lab.troubles) == {"capacity", "quota", "throttled", "broken", "unavailable"}
         assert all((lab.lose_next_reply, lab.stranger, lab.unreachable, lab.small_pages))
+
+
+def test_a_provider_with_credentials_can_check_them(lab: Lab) -> None:
+    assert isinstance(lab.provider, Checks) is bool(lab.stranger)
+    if isinstance(lab.provider, Checks) and lab.stranger and lab.unreachable:
+        assert "accepted" in lab.provider.check_access()
+        stranger, unreachable = lab.stranger(), lab.unreachable()
+        assert isinstance(stranger, Checks)
+        assert isinstance(unreachable, Checks)
+        with pytest.raises(CredentialsRejected):
+            stranger.check_access()
+        with pytest.raises(TransientError):
+            unreachable.check_access()
+        assert listed(lab) == {}
 
 
 def test_create_list_get_delete_gone(lab: Lab) -> None:

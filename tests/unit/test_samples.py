@@ -21,7 +21,7 @@ SAMPLES = sorted(path.name for path in (ETC / "providers.d").glob("*.yaml.sample
 
 def uncommented(text: str) -> str:
     """Turn ``# key: value`` lines (and what is indented below them) into YAML; sentences stay comments."""
-    return re.sub(r"^( *)# (?= *(- )?[a-zA-Z_]+:( |$))", r"\1", text, flags=re.M)
+    return re.sub(r"^( *)# (?= *(- )?[\w.@-]+:( |$))", r"\1", text, flags=re.M)
 
 
 def test_every_built_in_driver_has_a_sample() -> None:

@@ -62,8 +62,16 @@ class Field:
     name: str
     required: bool = False
     secret: bool = False
-    kind: str = "text"  # text | number | boolean | list | mapping
+    kind: str = "text"  # text | number | boolean | list | mapping | amounts (a mapping to numbers from 0)
     help: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Price:
+    """What a machine costs an hour; ``currency`` is a code of ISO 4217."""
+
+    amount: float
+    currency: str = "USD"
 
 
 @runtime_checkable
@@ -134,3 +142,24 @@ class ConsoleHostKeys(Protocol):
 
     def host_keys(self, machine_id: str) -> Sequence[str]:
         """Return lines like ``ssh-ed25519 AAAA...``; empty while not yet known."""
+
+
+@runtime_checkable
+class Checks(Protocol):
+    """Capability: find out whether the credentials of the entry are good, without changing anything."""
+
+    def check_access(self) -> str:
+        """Ask the provider one harmless question; return a sentence for people that says what was seen.
+
+        Raises:
+            CredentialsRejected, PermanentError: the entry is wrong; the text says what to correct.
+            TransientError: the provider gave no answer, so nothing is known.
+        """
+
+
+@runtime_checkable
+class Prices(Protocol):
+    """Capability: the provider tells what its machines cost."""
+
+    def price_hour(self, plan: str, place: str) -> Price | None:
+        """Return the price of one machine on demand; None when the provider does not tell. May raise ProviderError."""

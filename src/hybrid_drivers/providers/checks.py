@@ -7,18 +7,14 @@ from dataclasses import dataclass, field
 
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.providers import registry
-from hybrid_drivers.providers.attributes import GENERIC, GENERIC_PREFIXES, truth, unknown_key
+from hybrid_drivers.providers.attributes import GENERIC, GENERIC_PREFIXES, unknown_key
 from hybrid_drivers.providers.base import Field, ProviderEntry, Setting
-from hybrid_drivers.providers.driver import COMMON_SETTINGS, Driver
+from hybrid_drivers.providers.driver import COMMON_SETTINGS, Driver, common_problems
 from hybrid_drivers.providers.limits import LIMIT_NAMES
-from hybrid_drivers.secret import Secret
-from hybrid_drivers.yamlfile import Items, Scalar, Table, Tree, plain
+from hybrid_drivers.providers.values import Wrong, attribute, converted, number
+from hybrid_drivers.yamlfile import Scalar, Table, Tree
 
 _OWN_KEYS = ("driver", "defaults", "limits")
-
-
-class _Wrong(ValueError):
-    """What is wrong with one value; ends the sentence ``key 'x' ...``."""
 
 
 @dataclass
@@ -52,7 +48,7 @@ class EntryReader:
             source=self.source,
         )
         if not self.problems:
-            for sentence in driver.check(settings):
+            for sentence in (*common_problems(settings), *driver.check(settings)):
                 self._problem(0, sentence)
         if self.problems:
             raise ConfigError("; ".join(self.problems))
@@ -85,8 +81,8 @@ class EntryReader:
 
     def _setting(self, spec: Field, value: Tree, line: int, settings: dict[str, Setting]) -> None:
         try:
-            settings[spec.name] = _converted(spec, value)
-        except _Wrong as exc:
+            settings[spec.name] = converted(spec, value)
+        except Wrong as exc:
             self._problem(line, f"key '{self.names.get(spec.name, spec.name)}' {exc}")
 
     def _defaults(self, tree: Table, driver: Driver) -> dict[str, str]:
@@ -102,8 +98,8 @@ class EntryReader:
                 self._problem(line, unknown_key(name, f"defaults of driver {driver.name}", known))
             else:
                 try:
-                    defaults[name] = _attribute(value)
-                except _Wrong as exc:
+                    defaults[name] = attribute(value)
+                except Wrong as exc:
                     self._problem(line, f"{name} {exc}")
         return defaults
 
@@ -114,8 +110,8 @@ class EntryReader:
                 self._problem(line, unknown_key(key, "limits", LIMIT_NAMES))
                 continue
             try:
-                limits[key] = _number(value)
-            except _Wrong as exc:
+                limits[key] = number(value)
+            except Wrong as exc:
                 self._problem(line, f"limit '{key}' {exc} of seconds")
         return limits
 
@@ -133,63 +129,3 @@ class EntryReader:
 
     def _at(self, line: int) -> str:
         return f"{self.where}:{line}: " if line else f"{self.where}: "
-
-
-def _converted(spec: Field, value: Tree) -> Setting:
-    if spec.kind == "list":
-        return _list(value)
-    if spec.kind == "mapping":
-        if not isinstance(value, Table):
-            raise _Wrong("must be a mapping")
-        return {key: plain(one) for key, one in value.values.items()}
-    if spec.kind == "number":
-        return _number(value)
-    if spec.kind == "boolean":
-        return _boolean(value)
-    text = _text(value)
-    if spec.required and not text:
-        raise _Wrong("is empty")
-    if not spec.secret:
-        return text
-    if not text.isascii() or not text.isprintable() or " " in text:
-        raise _Wrong("has a character that no credential has (a space, a line end?)")
-    return Secret(text)
-
-
-def _text(value: Tree) -> str:
-    if not isinstance(value, Scalar):
-        raise _Wrong("must be a single value")
-    return "" if value.kind == "null" else value.text.strip()
-
-
-def _number(value: Tree) -> float:
-    try:
-        number = float(_text(value))
-    except ValueError:
-        raise _Wrong("must be a number") from None
-    if not 0 < number < 1e9:
-        raise _Wrong("must be a positive number")
-    return int(number) if number.is_integer() else number
-
-
-def _boolean(value: Tree) -> bool:
-    text = _text(value)
-    try:
-        return truth({"on": "yes", "off": "no"}.get(text.lower(), text), "")
-    except ConfigError:
-        raise _Wrong("must be true or false") from None
-
-
-def _list(value: Tree) -> tuple[object, ...]:
-    if not isinstance(value, Items):
-        raise _Wrong("must be a list")
-    return tuple(plain(one) for one in value.items)
-
-
-def _attribute(value: Tree) -> str:
-    """Return a PROVISION attribute: a list becomes a comma list, a boolean YES or NO, as in templates."""
-    if isinstance(value, Items):
-        return ",".join(_text(one) for one in value.items)
-    if isinstance(value, Scalar) and value.kind == "boolean" and value.text.lower() in {"true", "false"}:
-        return "YES" if value.text.lower() == "true" else "NO"
-    return _text(value)

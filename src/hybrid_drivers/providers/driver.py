@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +46,9 @@ class Driver:
 # Keys that every driver's entry may have.
 COMMON_SETTINGS = (
     Field(name="description", help="for people"),
+    Field(name="prices", kind="amounts", help="PLAN or PLAN@PLACE: what a machine costs an hour"),
+    Field(name="currency", help="of prices, default USD"),
+    Field(name="inputs", kind="list", help="inputs of OneProvision 6.x, for templates that use the provider"),
     Field(name="remote_port", kind="number", help="SSH port of the machines, where the host does not name one"),
     Field(name="remote_user", help="SSH user of the machines, where the host does not name one"),
     Field(name="trust_first_use", kind="boolean", help="take the host key a machine shows first, unseen"),
@@ -53,3 +57,16 @@ RATE_SETTINGS = (
     Field(name="rate", kind="number", help="API calls a second, in the long run"),
     Field(name="burst", kind="number", help="API calls at once"),
 )
+
+
+def common_problems(settings: Mapping[str, Setting]) -> Sequence[str]:
+    """Return sentences about settings of :data:`COMMON_SETTINGS` that are well-formed and still wrong."""
+    problems = []
+    currency = str(settings.get("currency") or "USD")
+    if not re.fullmatch("[A-Z]{3}", currency):
+        problems.append(f"key 'currency' must be three capital letters like USD, not '{currency[:40]}'")
+    inputs = settings.get("inputs", ())
+    for number, one in enumerate(inputs if isinstance(inputs, Sequence) else (), start=1):
+        if not isinstance(one, Mapping) or not isinstance(one.get("name"), str) or not one["name"]:
+            problems.append(f"input {number} must be a mapping with the key 'name'")
+    return problems

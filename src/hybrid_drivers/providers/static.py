@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hybrid_drivers.clock import Clock
-from hybrid_drivers.errors import CapacityExhausted, ConfigError, MachineGone
+from hybrid_drivers.errors import CapacityExhausted, ConfigError, MachineGone, PermanentError
 from hybrid_drivers.model import Address, CreateRequest, Machine, MachineState, Placement
 from hybrid_drivers.providers import attributes as attr
 from hybrid_drivers.providers.base import Limits, ProviderEntry
@@ -29,6 +30,8 @@ _INTERNAL = tuple(  # RFC 1918 and RFC 4193; documentation ranges count as publi
 class StaticProvider:
     """The machines of one entry, and a durable file of who has which: ``<state>/static-<entry>.json``.
 
+    With ``any_address`` the entry lists none: a host names its own, as with OneProvision's provider ``onprem``.
+
     The file belongs to one front-end. On an HA front-end ``state:`` must name a file on shared storage; otherwise a new
     leader does not know what the old one gave out.
     """
@@ -40,6 +43,7 @@ class StaticProvider:
         self.entry = entry
         self.limits = limits_of(entry, LIMITS)
         self._clock = clock
+        self._any_address = bool(entry.settings.get("any_address"))
         self._machines, problems = own_machines(entry.settings)
         if problems:
             raise ConfigError("; ".join(f"{entry.source}: {one}" for one in problems))
@@ -88,6 +92,8 @@ class StaticProvider:
 
     def _free(self, request: CreateRequest, records: Records) -> OwnMachine:
         taken = {one.address for one in records.values()}
+        if self._any_address:
+            return self._named(request, taken)
         plan = request.placement.plan
         free = [one for one in self._machines if one.address not in taken and plan in {_ANY, one.plan}]
         if not free:
@@ -97,6 +103,19 @@ class StaticProvider:
                 f"add one to {self.entry.source}, or delete a host"
             )
         return free[0]
+
+    def _named(self, request: CreateRequest, taken: set[str]) -> OwnMachine:
+        """Return the machine whose address, or name in the DNS, the host was given as HOSTNAME."""
+        what = f"static {self.entry.name}: {request.hostname}"
+        try:
+            found = socket.getaddrinfo(request.hostname, None, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as exc:
+            hint = "set HOSTNAME in PROVISION to the address of a machine"
+            raise PermanentError(f"{what} is neither an address nor a name that is known: {hint}") from exc
+        address = str(found[0][4][0])
+        if address in taken:
+            raise CapacityExhausted(f"{what}: another host has the machine at {address}; name another, or delete that")
+        return OwnMachine(address=address, name=request.hostname)
 
     def _claim(self, request: CreateRequest, machine: OwnMachine) -> Record:
         # The id names the claim, not the machine: a late delete of the last claim must not free the next one.

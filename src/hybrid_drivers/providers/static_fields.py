@@ -11,6 +11,7 @@ from hybrid_drivers.providers.attributes import unknown_key
 from hybrid_drivers.providers.base import Field, Setting
 from hybrid_drivers.providers.driver import Driver
 
+_MACHINES = "a list of addresses, or {address, name, host_key}"
 _KEYS = ("address", "name", "plan", "host_key")
 _HOST_KEY = re.compile(r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp\d+) [A-Za-z0-9+/]{40,}={0,3}( .*)?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,62}")
@@ -66,6 +67,13 @@ def _machine(row: object, trusting: bool) -> tuple[OwnMachine | None, list[str]]
 
 
 def _check(settings: Mapping[str, Setting]) -> Sequence[str]:
+    listed, any_address = settings.get("machines"), settings.get("any_address")
+    if any_address and listed:
+        return ["give machines, or any_address: true, and not both"]
+    if any_address and not settings.get("trust_first_use"):
+        return ["any_address: true knows no host keys: it needs trust_first_use: true"]
+    if not any_address and listed is None:
+        return [f"key 'machines' is missing for driver static ({_MACHINES})"]
     return own_machines(settings)[1]
 
 
@@ -73,7 +81,10 @@ DRIVER = Driver(
     name="static",
     target="hybrid_drivers.providers.static:StaticProvider",
     settings=(
-        Field(name="machines", required=True, kind="list", help="a list of addresses, or {address, name, host_key}"),
+        Field(name="machines", kind="list", help=_MACHINES),
+        Field(
+            name="any_address", kind="boolean", help="instead of machines: a host's HOSTNAME is its machine's address"
+        ),
         Field(name="state", help="file that remembers which are taken; on an HA front-end put it on shared storage"),
     ),
     attributes=(Field(name="PLAN", help="take only machines with this plan"), Field(name="OS"), Field(name="METRO")),

@@ -40,9 +40,18 @@ class Plan:
                 "features": {"raid": False, "txt": True, "uefi": True},
             },
             "pricing": {"hour": self.hour},
-            "available_in": [{"href": f"/facilities/{fixed_id('facility', one)}"} for one in FACILITIES],
-            "available_in_metros": [{"href": f"/metros/{fixed_id('metro', code)}"} for code in METROS],
+            "available_in": [
+                {"href": f"/facilities/{fixed_id('facility', one)}", **self._differing(FACILITIES[one])}
+                for one in FACILITIES
+            ],
+            "available_in_metros": [
+                {"href": f"/metros/{fixed_id('metro', code)}", **self._differing(code)} for code in METROS
+            ],
         }
+
+    def _differing(self, metro: str) -> dict[str, object]:
+        """What the API adds where the price is another one; invented."""
+        return {"price": {"hour": round(self.hour * DEARER[metro], 2)}} if metro in DEARER else {}
 
 
 def fixed_id(kind: str, name: str) -> str:
@@ -62,6 +71,8 @@ PLANS = {
         Plan("baremetal_0", "Intel Atom C2550", "8GB", "80GB", 0.07),
     )
 }
+
+DEARER = {"sv": 1.2}  # metro -> how many times the price there
 
 METROS = {
     "am": ("Amsterdam", "NL"),

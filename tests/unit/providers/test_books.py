@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 import os
 import signal
@@ -193,3 +194,20 @@ def test_a_dummy_network_can_be_full(tmp_path: Path) -> None:
         one.create(request("t3"))
     with pytest.raises(ConfigError, match="network"):
         dummy(tmp_path, FakeClock(), network="nowhere")
+
+
+def test_a_host_names_its_own_machine_where_any_address_will_do(tmp_path: Path) -> None:
+    settings: dict[str, Setting] = {"any_address": True, "trust_first_use": True}
+    one = StaticProvider(entry("static", settings), clock=FakeClock(), state_dir=tmp_path)
+    assert one.placements({"HOSTNAME": "203.0.113.7"}) == (Placement(plan="any", place="any"),)
+    made = one.create(dataclasses.replace(request("t1"), hostname="203.0.113.7"))
+    assert (made.address(), made.hostname) == ("203.0.113.7", "203.0.113.7")
+    assert one.create(dataclasses.replace(request("t1"), hostname="203.0.113.7")) == made
+    with pytest.raises(CapacityExhausted, match=r"another host has the machine at 203\.0\.113\.7"):
+        one.create(dataclasses.replace(request("t2"), hostname="203.0.113.7"))
+    assert one.create(dataclasses.replace(request("t3"), hostname="localhost")).address() in ("127.0.0.1", "::1")
+    with pytest.raises(PermanentError, match=r"no such\.invalid is neither an address nor a name that is known"):
+        one.create(dataclasses.replace(request("t4"), hostname="no such.invalid"))
+    assert len(one.list(OWNER)) == 2
+    one.delete(made.id)
+    assert one.create(dataclasses.replace(request("t2"), hostname="203.0.113.7")).id != made.id

@@ -140,6 +140,11 @@ def test_every_mistake_is_told_at_once_with_its_line(tmp_path: Path) -> None:
         ("driver: ec2\nregion: r\nprofile: a\ninstance_role: true\n", "only one of these"),
         ("driver: ec2\nprofile: a\n", "key 'region' is missing"),
         ("driver: static\n", "key 'machines' is missing"),
+        ("driver: static\nany_address: true\n", "it needs trust_first_use: true"),
+        (
+            "driver: static\nany_address: true\ntrust_first_use: true\nmachines: [203.0.113.1]\n",
+            "give machines, or any_address: true, and not both",
+        ),
         ("driver: static\nmachines: 203.0.113.1\n", ":2: key 'machines' must be a list"),
         ("driver: static\nmachines: [203.0.113.1]\n", "203.0.113.1 has no host_key"),
         ("driver: static\ntrust_first_use: true\nmachines: [rack1]\n", "machine 1: 'rack1' is not an IP address"),

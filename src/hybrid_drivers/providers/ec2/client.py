@@ -116,6 +116,11 @@ class Ec2Client:
                 raise
             return self._retrier.run(lambda: self._translated(lambda: call(False), what))
 
+    def check_access(self) -> None:
+        """DescribeInstances of a page as small as the API allows: an error says what is wrong with the credentials."""
+        what = "listing instances"
+        self._retrier.run(lambda: self._translated(lambda: self._page({"MaxResults": 5}), what))
+
     def _describe(self, what: str, query: Mapping[str, Any]) -> list[Machine]:
         found: dict[str, Machine] = {}
         token = ""

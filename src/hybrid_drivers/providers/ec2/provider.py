@@ -126,6 +126,11 @@ class Ec2Provider:
         blocks = _KEYS_BLOCK.findall(self._client.console(machine_id))
         return _KEY.findall(blocks[-1]) if blocks else []
 
+    def check_access(self) -> str:
+        """DescribeInstances, which every use of the entry needs, of one page that is thrown away."""
+        self._client.check_access()
+        return f"the credentials are accepted in region {self.entry.text('region')}"
+
     def _canonical(self, attributes: Mapping[str, str]) -> dict[str, str]:
         found = attr.canonical(attributes, DRIVER, self.entry.source)
         region = self.entry.text("region")

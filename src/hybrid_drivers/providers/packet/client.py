@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 from urllib.parse import quote
 
 from hybrid_drivers.errors import OutcomeUnknown, TransientError
@@ -61,7 +62,7 @@ class PacketClient:
         found: dict[str, Machine] = {}
         for page in range(1, _MOST_PAGES + 1):
             document = self._page({"tag": f"{OWNER}={owner}", "per_page": str(PAGE), "page": str(page)})
-            machines = [_read(one) for one in _rows(document)]
+            machines = [_read(one) for one in _rows(document, "devices")]
             found.update((one.id, one) for one in machines)
             if not machines or not _has_next(document, page):
                 return list(found.values())
@@ -70,6 +71,24 @@ class PacketClient:
     def check_access(self) -> None:
         """Ask for the smallest page of the project's devices: an error says that the token or the project is wrong."""
         self._page({"per_page": "1"})
+
+    def project_name(self) -> str:
+        """GET the project: an error says that the token or the project is wrong; empty when it has no name."""
+        path, what = f"/projects/{quote(self._project, safe='')}", f"looking at project {self._project}"
+        document = self._api.run(Call(method="GET", path=path, what=what, rules=states.LIST_RULES))
+        return str(document.get("name") or "") if isinstance(document, dict) else ""
+
+    def plans(self) -> list[Mapping[str, object]]:
+        """GET all plans; the API gives them in one page."""
+        call = Call(method="GET", path="/plans", what="listing the plans", rules=states.LIST_RULES)
+        return [one for one in _rows(self._api.run(call), "plans") if isinstance(one, dict)]
+
+    def places(self, kind: Literal["metros", "facilities"]) -> dict[str, str]:
+        """GET all metros or facilities: id -> code."""
+        path = {"metros": "/locations/metros", "facilities": "/facilities"}[kind]
+        call = Call(method="GET", path=path, what=f"listing the {kind}", rules=states.LIST_RULES)
+        rows = [one for one in _rows(self._api.run(call), kind) if isinstance(one, dict)]
+        return {str(one.get("id")): str(one.get("code")) for one in rows}
 
     def delete_device(self, device_id: str) -> None:
         """DELETE a device."""
@@ -104,10 +123,10 @@ def _read(document: object) -> Machine:
         raise TransientError(f"packet: the API answered with {exc}; it will be asked again") from exc
 
 
-def _rows(document: object) -> list[object]:
-    rows = document.get("devices") if isinstance(document, dict) else None
+def _rows(document: object, key: str) -> list[object]:
+    rows = document.get(key) if isinstance(document, dict) else None
     if not isinstance(rows, list):
-        raise TransientError("packet: the API answered a list without 'devices'; it will be asked again")
+        raise TransientError(f"packet: the API answered a list without '{key}'; it will be asked again")
     return rows
 
 

@@ -10,7 +10,7 @@ from hybrid_drivers.clock import Clock
 from hybrid_drivers.errors import ConfigError, MachineGone, PermanentError, WrongState
 from hybrid_drivers.model import CreateRequest, Machine, MachineState, Placement
 from hybrid_drivers.providers import attributes as attr
-from hybrid_drivers.providers.base import Limits, ProviderEntry
+from hybrid_drivers.providers.base import Limits, Price, ProviderEntry
 from hybrid_drivers.providers.bucket import TokenBucket
 from hybrid_drivers.providers.connection import HeaderToken
 from hybrid_drivers.providers.http import HttpApi
@@ -18,6 +18,7 @@ from hybrid_drivers.providers.limits import limits_of
 from hybrid_drivers.providers.packet import states
 from hybrid_drivers.providers.packet.client import PacketClient
 from hybrid_drivers.providers.packet.fields import DEFAULT_ENDPOINT, DRIVER
+from hybrid_drivers.providers.packet.prices import PriceList
 from hybrid_drivers.providers.redaction import Redactor
 from hybrid_drivers.secret import Secret
 
@@ -46,6 +47,7 @@ class PacketProvider:
             redactor=Redactor([token]),
         )
         self._client = PacketClient(api, entry.text("project"))
+        self._prices = PriceList(self._client, clock)
 
     def placements(self, attributes: Mapping[str, str]) -> tuple[Placement, ...]:
         """Pair PLAN with METRO, or with FACILITY."""
@@ -124,6 +126,15 @@ class PacketProvider:
     def reset(self, machine_id: str) -> None:
         """Restart the device hard; the same call as :meth:`reboot`."""
         self._act(machine_id, "reboot")
+
+    def check_access(self) -> str:
+        """GET the project, which needs a token that may see it."""
+        name = self._client.project_name()
+        return f"the token is accepted for project {self.entry.text('project')}" + (f" ({name})" if name else "")
+
+    def price_hour(self, plan: str, place: str) -> Price | None:
+        """Return what GET /plans says; in dollars, the only currency of this API."""
+        return self._prices.price(plan, place)
 
     def _is_going(self, machine_id: str) -> bool:
         try:
