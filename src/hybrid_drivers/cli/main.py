@@ -1,60 +1,51 @@
-"""``onehybrid``: the command line for people.
+"""The command line for people: ``onehybrid``, and ``oneprovision`` and ``oneprovider``, two of its groups by name.
 
 Groups are named in one table and imported when used, so that the command starts quickly however many there are.
 """
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
+from typing import NoReturn
 
 import click
 
 from hybrid_drivers import __version__
-from hybrid_drivers.errors import HybridError
+from hybrid_drivers.cli import lazygroup, programs
 
 # name -> (module:attribute of a click command, its line in --help)
 GROUPS: dict[str, tuple[str, str]] = {
     "agent": ("hybrid_drivers.cli.agent:agent", "Look at, start and stop the agent."),
+    "completion": ("hybrid_drivers.cli.completion:completion", "Print a shell's completion script."),
     "configure": ("hybrid_drivers.cli.configure:configure", "Configure hosts again, or see what differs."),
 }
+NAMES = {"oneprovision": "provision", "oneprovider": "provider"}  # OpenNebula's own name -> our group
 
 
-class LazyGroup(click.Group):
-    """A group whose commands are imported when they are run."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the table."""
-        return sorted(GROUPS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command."""
-        if cmd_name not in GROUPS:
-            return None
-        module, _, name = GROUPS[cmd_name][0].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), name)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the groups from the table alone."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, GROUPS[name][1]) for name in self.list_commands(ctx)])
+def load(name: str) -> click.Command:
+    """Import the command called ``name`` in the table."""
+    return lazygroup.load(GROUPS, name)
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=lazygroup.LazyGroup, table=GROUPS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, "-V", "--version", prog_name="onehybrid")
 def cli() -> None:
     """Rent machines as OpenNebula hosts, watch them and give them back."""
 
 
-def main() -> None:
-    """Run the command line; an error of ours is one sentence and exit code 1."""
-    try:
-        cli()
-    except HybridError as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(1)
-    except BrokenPipeError:  # the reader (head, less) left
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+def main() -> NoReturn:
+    """Be ``onehybrid``: exit code 1 for a failure, 2 (``configure``: 1) when called wrongly."""
+    programs.run(cli, "onehybrid", failure=1)
+
+
+def provision_main() -> NoReturn:
+    """Be ``oneprovision``: exit code 255 for any failure, as OpenNebula's."""
+    _be("oneprovision")
+
+
+def provider_main() -> NoReturn:
+    """Be ``oneprovider``: exit code 255 for any failure, as OpenNebula's."""
+    _be("oneprovider")
+
+
+def _be(name: str) -> NoReturn:
+    programs.run(programs.with_version(load(NAMES[name]), name), name, failure=255, misuse=255)
