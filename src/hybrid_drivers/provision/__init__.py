@@ -1,0 +1,1 @@
+"""Provisions: whole clusters from one template, and the provider entries they rent from."""
