@@ -6,11 +6,11 @@ On a real front-end they make hosts of an IM that no driver serves, a cluster an
 
 from __future__ import annotations
 
-import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
+from tests.support.oned_contract import Undo
 
 from hybrid_drivers.config import Location
 from hybrid_drivers.errors import (
@@ -24,54 +24,11 @@ from hybrid_drivers.errors import (
 )
 from hybrid_drivers.model import HostState, Template
 from hybrid_drivers.oned.api import Oned, read_session
-from hybrid_drivers.sandbox.frontend.frontend import Frontend
 from hybrid_drivers.secret import Secret
 
 IM_MAD = "contract"  # no driver has this name, so nothing happens to the hosts meanwhile
 DOCUMENT_TYPE = 799
 ABSENT = 999_999
-REAL = "ONE_XMLRPC" in os.environ and "ONE_AUTH" in os.environ
-Undo = Callable[[Callable[[], object]], None]
-
-
-@pytest.fixture(scope="module")
-def front_end(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Frontend]:
-    with Frontend(tmp_path_factory.mktemp("one"), repository=None) as started:
-        yield started
-
-
-@pytest.fixture(
-    params=[
-        "stand-in",
-        pytest.param("real", marks=pytest.mark.skipif(not REAL, reason="ONE_XMLRPC and ONE_AUTH name no oned")),
-    ]
-)
-def location(request: pytest.FixtureRequest) -> Location:
-    if request.param == "real":
-        return Location.from_environment(os.environ)
-    return Location.from_environment(request.getfixturevalue("front_end").environment)
-
-
-@pytest.fixture
-def oned(location: Location) -> Oned:
-    return Oned.from_location(location)
-
-
-@pytest.fixture
-def undo() -> Iterator[Undo]:
-    """Collects what has to be deleted; things that are gone already are fine."""
-    steps: list[Callable[[], object]] = []
-    yield steps.append
-    for step in reversed(steps):
-        try:
-            step()
-        except NoSuchObject:
-            continue
-
-
-@pytest.fixture
-def name() -> str:
-    return f"contract-{uuid.uuid4().hex[:12]}"
 
 
 @pytest.fixture

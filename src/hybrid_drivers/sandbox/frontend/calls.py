@@ -7,13 +7,15 @@ Replies and errors are those of a real oned 7.4.0 (recorded) and of OpenNebula `
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Union
 
+from hybrid_drivers.clock import Clock, SystemClock
 from hybrid_drivers.sandbox.frontend.attributes import Attributes
 from hybrid_drivers.sandbox.frontend.knobs import Knobs, RaftState
 from hybrid_drivers.sandbox.frontend.monitor import Monitor
+from hybrid_drivers.sandbox.frontend.oned_conf import OnedConf
 from hybrid_drivers.sandbox.frontend.store import Store
 from hybrid_drivers.sandbox.frontend.template import TemplateSyntaxError, parse
 
@@ -59,6 +61,12 @@ class Context:
     monitor: Monitor
     knobs: Knobs
     version: str
+    conf: OnedConf = field(default_factory=OnedConf.stock)
+    clock: Clock = field(default_factory=SystemClock)
+
+    def later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Have ``action`` happen by itself, when the first call after ``seconds`` comes."""
+        self.store.agenda.add(self.clock.monotonic() + seconds, action)
 
 
 @dataclass(frozen=True)
@@ -117,6 +125,7 @@ class Calls:
                 return forwarded.call(name, arguments)
             taken = method.check(arguments[1:])
             with self._context.store.lock:
+                self._context.store.agenda.catch_up(self._context.clock.monotonic())
                 return [True, method.work(self._context, *taken), 0]
         except Refused as refused:
             return [False, f"[{name}] {refused.sentence}", int(refused.code), refused.object_id, -1]

@@ -17,6 +17,7 @@ from hybrid_drivers.sandbox.frontend.drivers import DriverRun
 from hybrid_drivers.sandbox.frontend.knobs import Knobs
 from hybrid_drivers.sandbox.frontend.monitord import Key
 from hybrid_drivers.sandbox.frontend.objects import HostObject
+from hybrid_drivers.sandbox.frontend.oned_conf import OnedConf
 from hybrid_drivers.sandbox.frontend.parts import Parts, Setting, Sockets
 from hybrid_drivers.sandbox.frontend.server import Site
 from hybrid_drivers.sandbox.frontend.store import Store
@@ -68,7 +69,7 @@ class Frontend:
         """Make the tree and begin to answer; hosts that are there already are monitored again after one interval.
 
         Raises:
-            ConfigError: install.sh failed, or ``monitord.conf`` cannot be understood.
+            ConfigError: install.sh failed, or ``monitord.conf`` or ``oned.conf`` cannot be understood.
             OSError: a port is taken.
         """
         if not self._built:
@@ -80,6 +81,7 @@ class Frontend:
         setting = Setting(
             location=self.location,
             conf=conf,
+            oned_conf=OnedConf.read(self.location / "etc/oned.conf"),
             store=self.store,
             knobs=self.knobs,
             clock=self._clock,

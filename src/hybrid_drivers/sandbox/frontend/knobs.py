@@ -29,6 +29,9 @@ class Knobs:
     call; ``raft`` a name of :class:`RaftState`; the others are OpenNebula's own: MONITORING_INTERVAL_HOST,
     MANAGER_TIMER, the time after which a START without an answer is repeated (``HostMonitorManager.cc``: 300 s), and
     the driver's time limit (``one_im_sh -w``), PROBES_PERIOD/BEACON_HOST and MONITOR_HOST.
+
+    ``image_seconds``, ``vnet_seconds``: how long drivers work on an image or a network that is made or deleted;
+    ``image_error``: why every new image ends in ERROR (empty: none does).
     """
 
     down: str = ""
@@ -40,6 +43,9 @@ class Knobs:
     driver_timeout: float = 90.0
     beacon_period: float = 30.0
     monitor_period: float = 120.0
+    image_seconds: float = 0.05
+    image_error: str = ""
+    vnet_seconds: float = 0.05
 
     @property
     def raft_state(self) -> RaftState:

@@ -9,6 +9,7 @@ from xml.sax.saxutils import escape
 
 from hybrid_drivers.model import HostState, Template
 from hybrid_drivers.sandbox.frontend.attributes import Attributes, cdata
+from hybrid_drivers.sandbox.frontend.owned import OwnedObject, ids
 
 _CAPACITY = ("TOTALCPU", "TOTALMEMORY")
 _USAGE = ("FREECPU", "FREEMEMORY", "USEDCPU", "USEDMEMORY")
@@ -23,8 +24,6 @@ _MONITORED = {  # OpenNebula HostMonitoringTemplate.cc: name in a MONITOR_HOST m
     "NETRX": ("SYSTEM", "NETRX"),
     "NETTX": ("SYSTEM", "NETTX"),
 }
-_PERMISSIONS = ("OWNER_U", "OWNER_M", "OWNER_A", "GROUP_U", "GROUP_M", "GROUP_A", "OTHER_U", "OTHER_M", "OTHER_A")
-_OWNER = "<UID>0</UID><GID>0</GID><UNAME>oneadmin</UNAME><GNAME>oneadmin</GNAME>"
 
 
 @dataclass(kw_only=True)
@@ -133,7 +132,7 @@ class HostObject:
 
 @dataclass(kw_only=True)
 class ClusterObject:
-    """A cluster; ``datastores`` and ``vnets`` are numbers only."""
+    """A cluster: the ids of what is in it."""
 
     id: int
     name: str
@@ -144,27 +143,20 @@ class ClusterObject:
 
     def xml(self) -> str:
         """Return ``<CLUSTER>``."""
-        groups = (("HOSTS", self.hosts), ("DATASTORES", self.datastores), ("VNETS", self.vnets))
-        ids = "".join(f"<{tag}>{''.join(f'<ID>{one}</ID>' for one in sorted(of))}</{tag}>" for tag, of in groups)
-        return f"<CLUSTER><ID>{self.id}</ID><NAME>{escape(self.name)}</NAME>{ids}{self.template.xml()}</CLUSTER>"
+        members = ids("HOSTS", self.hosts) + ids("DATASTORES", self.datastores) + ids("VNETS", self.vnets)
+        return f"<CLUSTER><ID>{self.id}</ID><NAME>{escape(self.name)}</NAME>{members}{self.template.xml()}</CLUSTER>"
 
 
 @dataclass(kw_only=True)
-class DocumentObject:
-    """A document, owned by oneadmin; its encrypted attributes are kept in the clear and shown encrypted."""
+class DocumentObject(OwnedObject):
+    """A document; its encrypted attributes are kept in the clear and shown encrypted."""
 
-    id: int
-    name: str
     type: int
-    template: Attributes
-    permissions: list[int] = field(default_factory=lambda: [1, 1, 0, 0, 0, 0, 0, 0, 0])
 
     def xml(self, shown: Callable[[str, str], str] | None) -> str:
         """Return ``<DOCUMENT>``; ``shown`` encrypts what is not to be shown."""
-        bits = "".join(f"<{tag}>{bit}</{tag}>" for tag, bit in zip(_PERMISSIONS, self.permissions, strict=True))
         return (
-            f"<DOCUMENT><ID>{self.id}</ID>{_OWNER}<NAME>{escape(self.name)}</NAME><TYPE>{self.type}</TYPE>"
-            f"<PERMISSIONS>{bits}</PERMISSIONS>{self.template.xml(shown=shown)}</DOCUMENT>"
+            f"<DOCUMENT>{self.head()}<TYPE>{self.type}</TYPE>{self.rights()}{self.template.xml(shown=shown)}</DOCUMENT>"
         )
 
 

@@ -9,17 +9,31 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hybrid_drivers.clock import Clock
-from hybrid_drivers.sandbox.frontend import host_calls, other_calls
-from hybrid_drivers.sandbox.frontend.calls import Calls, Context
+from hybrid_drivers.sandbox.frontend import cluster_calls, host_calls, other_calls, user_calls
+from hybrid_drivers.sandbox.frontend.calls import Calls, Context, Method
 from hybrid_drivers.sandbox.frontend.configuration import MonitordConf
+from hybrid_drivers.sandbox.frontend.datastore_calls import Datastores
+from hybrid_drivers.sandbox.frontend.document_calls import Documents
 from hybrid_drivers.sandbox.frontend.drivers import DriverRun, Drivers
+from hybrid_drivers.sandbox.frontend.image_calls import Images
 from hybrid_drivers.sandbox.frontend.knobs import Knobs
 from hybrid_drivers.sandbox.frontend.monitor import Message, Monitor
 from hybrid_drivers.sandbox.frontend.monitord import Key, Listener
+from hybrid_drivers.sandbox.frontend.oned_conf import OnedConf
 from hybrid_drivers.sandbox.frontend.server import Server, Site
 from hybrid_drivers.sandbox.frontend.store import Store
+from hybrid_drivers.sandbox.frontend.template_calls import VmTemplates, VnTemplates
+from hybrid_drivers.sandbox.frontend.vnet_calls import Vnets
 
 VERSION = "7.4.0"
+_KINDS = (Datastores(), Vnets(), Images(), VmTemplates(), VnTemplates(), Documents())
+METHODS: Mapping[str, Method] = {
+    **host_calls.METHODS,
+    **cluster_calls.METHODS,
+    **other_calls.METHODS,
+    **user_calls.METHODS,
+    **{name: method for kind in _KINDS for name, method in kind.methods().items()},
+}
 _LOOK = 0.1  # seconds between looks at the timer knob, which may change at any time
 
 
@@ -29,6 +43,7 @@ class Setting:
 
     location: Path
     conf: MonitordConf
+    oned_conf: OnedConf
     store: Store
     knobs: Knobs
     clock: Clock
@@ -73,8 +88,15 @@ class Parts:
             configuration=self._configuration,
             log=setting.log,
         )
-        context = Context(store=setting.store, monitor=self.monitor, knobs=setting.knobs, version=VERSION)
-        self.calls = Calls(context, {**host_calls.METHODS, **other_calls.METHODS}, setting.session, leader)
+        context = Context(
+            store=setting.store,
+            monitor=self.monitor,
+            knobs=setting.knobs,
+            version=VERSION,
+            conf=setting.oned_conf,
+            clock=setting.clock,
+        )
+        self.calls = Calls(context, METHODS, setting.session, leader)
         self._ended = threading.Event()
         self._timer = threading.Thread(target=self._keep_time, daemon=True)
         self.monitor.load_hosts()
@@ -96,6 +118,8 @@ class Parts:
     def _keep_time(self) -> None:
         since = time.monotonic()
         while not self._ended.wait(min(_LOOK, self._setting.knobs.timer_period)):
+            with self._setting.store.lock:
+                self._setting.store.agenda.catch_up(self._setting.clock.monotonic())
             if time.monotonic() - since >= self._setting.knobs.timer_period:
                 since = time.monotonic()
                 self.monitor.tick()

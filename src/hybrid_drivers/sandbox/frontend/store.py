@@ -8,7 +8,13 @@ from dataclasses import dataclass, field
 
 from hybrid_drivers.sandbox.frontend.attributes import Attributes
 from hybrid_drivers.sandbox.frontend.cipher import Cipher
+from hybrid_drivers.sandbox.frontend.datastore_objects import DatastoreObject
+from hybrid_drivers.sandbox.frontend.image_objects import ImageObject
 from hybrid_drivers.sandbox.frontend.objects import ClusterObject, DocumentObject, HostObject, ZoneObject
+from hybrid_drivers.sandbox.frontend.oned_conf import OnedConf
+from hybrid_drivers.sandbox.frontend.owned import TemplateObject
+from hybrid_drivers.sandbox.frontend.pool import Agenda, Pool
+from hybrid_drivers.sandbox.frontend.vnet_objects import VnetObject
 
 FORBIDDEN_IN_NAMES = "&|:\\\";/'#{}$<>"
 LONGEST_NAME = 128
@@ -16,22 +22,45 @@ LONGEST_NAME = 128
 
 @dataclass
 class Store:
-    """All objects, and the one lock that guards them and everything that follows from their changes."""
+    """All objects, and the one lock that guards them and everything that follows from their changes.
+
+    ``vms`` is for tests: state and whole ``<VM>`` document of machines that are only to be listed. ``users`` and
+    ``groups`` are names by id; all calls are oneadmin's.
+    """
 
     hosts: dict[int, HostObject] = field(default_factory=dict)
     clusters: dict[int, ClusterObject] = field(default_factory=dict)
-    documents: dict[int, DocumentObject] = field(default_factory=dict)
+    documents: Pool[DocumentObject] = field(default_factory=Pool)
+    datastores: Pool[DatastoreObject] = field(default_factory=Pool)
+    vnets: Pool[VnetObject] = field(default_factory=Pool)
+    images: Pool[ImageObject] = field(default_factory=Pool)
+    templates: Pool[TemplateObject] = field(default_factory=Pool)
+    vntemplates: Pool[TemplateObject] = field(default_factory=Pool)
     zone: ZoneObject = field(default_factory=ZoneObject)
-    vms: list[tuple[int, str]] = field(default_factory=list)  # state and <VM> document, put there by tests
+    vms: list[tuple[int, str]] = field(default_factory=list)
+    users: dict[int, str] = field(default_factory=lambda: {0: "oneadmin", 1: "serveradmin"})
+    groups: dict[int, str] = field(default_factory=lambda: {0: "oneadmin", 1: "users"})
+    agenda: Agenda = field(default_factory=Agenda)
     lock: threading.RLock = field(default_factory=threading.RLock)
     cipher: Cipher = field(default_factory=Cipher)
 
     def __post_init__(self) -> None:
         self._host_ids = itertools.count()
         self._cluster_ids = itertools.count(100)  # 0 is the default one, the first made by a person 100
-        self._document_ids = itertools.count()
         self.zone.template.add([("ENDPOINT", "http://localhost:2633/RPC2"), ("ENDPOINT_GRPC", "localhost:2634")])
-        self.clusters.setdefault(0, ClusterObject(id=0, name="default", datastores={0, 1, 2}))
+        self.clusters.setdefault(0, ClusterObject(id=0, name="default"))
+        self._bootstrap()
+
+    def _bootstrap(self) -> None:
+        """Make the datastores every oned has from its first start on (``DatastorePool.cc``; ``local`` since 7.0)."""
+        conf = OnedConf.stock()
+        for name, kind in (("system", "SYSTEM_DS"), ("default", "IMAGE_DS"), ("files", "FILE_DS")):
+            driver = {} if kind == "SYSTEM_DS" else {"DS_MAD": "fs"}
+            made = self.datastores.put(DatastoreObject(id=-1, name=name, clusters={0}))
+            told = Attributes([("TYPE", kind), ("TM_MAD", "local"), *driver.items()])
+            made.template = made.take(told, conf)
+            self.clusters[0].datastores.add(made.id)
+        self.datastores.skip_to(100)
 
     def add_host(self, name: str, im_mad: str, vm_mad: str, cluster_id: int) -> HostObject:
         """Make a host; the caller has checked names and drivers."""
@@ -57,12 +86,6 @@ class Store:
         cluster = ClusterObject(id=next(self._cluster_ids), name=name)
         self.clusters[cluster.id] = cluster
         return cluster
-
-    def add_document(self, name: str, kind: int, template: Attributes) -> DocumentObject:
-        """Make a document."""
-        document = DocumentObject(id=next(self._document_ids), name=name, type=kind, template=template)
-        self.documents[document.id] = document
-        return document
 
     def host_xml(self, host: HostObject, *, monitoring: bool = True) -> str:
         """Return a host's document with its cluster's name."""

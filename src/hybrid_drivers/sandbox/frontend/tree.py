@@ -10,41 +10,13 @@ import sys
 from pathlib import Path
 
 from hybrid_drivers.errors import ConfigError
+from hybrid_drivers.sandbox.frontend.oned_conf import ONED_CONF
 
 _NODE = Path(__file__).resolve().parent.parent / "node"
 _TOP = Path(__file__).resolve().parents[4]
 CHECKOUT = _TOP if (_TOP / "install.sh").exists() and (_TOP / "remotes").is_dir() else None
 """The repository this package is run from, None when it was installed without it."""
 _INSTALL_LIMIT = 300  # seconds
-
-ONED_CONF = """\
-# oned of the sandbox: the attributes an installer of drivers looks at.
-PORT           = 2633
-LISTEN_ADDRESS = "127.0.0.1"
-
-# Attributes that are stored encrypted
-DOCUMENT_ENCRYPTED_ATTR = "PROVISION_BODY"
-
-# Drivers that hand out addresses
-IPAM_MAD = [
-    EXECUTABLE = "one_ipam",
-    ARGUMENTS  = "-t 1 -i dummy,aws,equinix,vultr"
-]
-
-# Network drivers
-VN_MAD_CONF = [
-    NAME        = "bridge",
-    BRIDGE_TYPE = "linux"
-]
-VN_MAD_CONF = [
-    NAME        = "vxlan",
-    BRIDGE_TYPE = "linux"
-]
-VN_MAD_CONF = [
-    NAME        = "elastic",
-    BRIDGE_TYPE = "linux"
-]
-"""
 
 _MONITORD_CONF = """\
 # monitord of the sandbox.
