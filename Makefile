@@ -45,7 +45,7 @@ contract: setup
 	$(BIN)/pytest tests/contract -n $(CONTRACT_WORKERS)
 
 e2e: setup
-	$(BIN)/pytest $(if $(ROOT),tests/e2e,tests/e2e/test_install.py) -n $(E2E_WORKERS) --dist loadfile
+	$(BIN)/pytest $(if $(ROOT),tests/e2e,$(wildcard tests/e2e/test_install*.py)) -n $(E2E_WORKERS) --dist loadfile
 
 long: setup
 	$(BIN)/pytest tests -m long -n $(E2E_WORKERS) --dist loadfile

@@ -140,11 +140,13 @@ find_wheel() { # sets wheel: our own package among --wheels, empty when it is to
     [ -e "$wheel" ] || wheel=''
 }
 build=''
+extras=''
 made_venv=''
 undo=''
 changed=''
 clean_up() {
     [ -z "$build" ] || rm -rf -- "$build"
+    [ -z "$extras" ] || rm -rf -- "$extras"
     [ -z "$made_venv" ] || rm -rf -- "$made_venv"
     if [ -n "$undo" ] && [ -e "$destdir$lib/manifest.json" ]; then place remove >/dev/null || true; fi
 }
@@ -199,12 +201,24 @@ install_package() {
     [ -n "$made_venv" ] || quietly "$sentence" "$@" --no-deps --force-reinstall "$what"
     changed=yes
 }
+# Completion scripts and manual pages, written by the commands themselves. Nothing depends on them.
+make_extras() {
+    extras=$(mktemp -d)
+    program=$destdir$venv/bin/python
+    [ -z "$link" ] || program=$python
+    "$program" -I -B -m hybrid_drivers.cli.extras "$extras" >/dev/null 2>&1 || {
+        rm -rf -- "$extras"
+        mkdir "$extras"
+        echo "note: completion scripts and manual pages could not be made; the drivers do not need them"
+    }
+}
 
 # --- go ------------------------------------------------------------------------------------------------------------
 place() {
     set -- "$@" --source "$source" --location "$location" --destdir "$destdir" --user "$user" --group "$group"
     # shellcheck disable=SC2086  # keep and link are a flag or nothing
-    "$python" -E -s -B "$source/share/install/place.py" "$@" --venv "${checkout_venv:-}" $keep $link $units
+    "$python" -E -s -B "$source/share/install/place.py" "$@" --venv "${checkout_venv:-}" --extras "$extras" \
+        $keep $link $units
 }
 stop_agent() { # the next call of oned starts it again
     if [ -z "$destdir" ] && [ -S "$state/agent.sock" ] && [ -x "$venv/bin/onehybrid" ]; then
@@ -228,6 +242,7 @@ if [ -n "$link" ]; then use_checkout_venv; else find_python; fi
 place check
 [ -e "$destdir$lib/manifest.json" ] || undo=yes
 if [ -z "$link" ]; then make_venv; fi
+make_extras
 place put
 made_venv='' undo=''
 if systemd_runs; then

@@ -16,6 +16,18 @@ class Problem(Exception):
     """One sentence for the operator: what cannot be done, and what to do about it."""
 
 
+def record(item: Item) -> str:
+    """Return what the manifest says of an item that was put."""
+    return f"{item.kind.value} {item.target if item.kind is Kind.LINK else digest(item.content)}"
+
+
+def _is(place: Path, *records: str) -> bool:
+    """Tell whether ``place`` is a link or file as one of the records has it."""
+    if place.is_symlink():
+        return f"{Kind.LINK.value} {os.readlink(place)}" in records
+    return place.is_file() and f"{Kind.EXTRA.value} {digest(place.read_bytes())}" in records
+
+
 @dataclass(frozen=True)
 class Files:
     """A front-end's files under ``root`` (``/`` or DESTDIR); ``uid`` and ``gid`` own what is oneadmin's, -1: as is."""
@@ -37,6 +49,12 @@ class Files:
             return False  # an operator's own: kept or saved, see put
         return os.path.lexists(place) and str(item.path) not in manifest.files
 
+    def may_put(self, item: Item, manifest: Manifest) -> bool:
+        """Tell whether nothing stands where ``item`` would go but what we put there, unchanged."""
+        recorded = manifest.files.get(str(item.path))
+        place = self.real(item.path)
+        return not os.path.lexists(place) or (recorded is not None and _is(place, recorded, record(item)))
+
     def put(self, item: Item, manifest: Manifest, before: str, *, keep: bool) -> None:
         """Put one item and record it; ``before`` is what an earlier run recorded."""
         place = self.real(item.path)
@@ -48,7 +66,7 @@ class Files:
             manifest.files[str(item.path)] = "venv"
         elif item.kind is Kind.LINK:
             self._link(place, item.target)
-            manifest.files[str(item.path)] = f"link {item.target}"
+            manifest.files[str(item.path)] = record(item)
         elif item.kind is Kind.CONFIG and self._edited(place, item, before):
             self._put_over_edited(place, item, manifest, before, keep=keep)
         else:
@@ -79,7 +97,9 @@ class Files:
         """Remove one recorded file, link or virtual environment; a configuration file that was edited stays."""
         place = self.real(path)
         recorded = manifest.files.pop(str(path), "")
-        if place.is_symlink():
+        if recorded.startswith(("link ", "extra ")) and os.path.lexists(place) and not _is(place, recorded):
+            print(f"kept {path}: it is not ours any more")
+        elif place.is_symlink():
             place.unlink()
         elif place.is_dir():
             if (place / "pyvenv.cfg").exists():
@@ -125,7 +145,7 @@ class Files:
     def _write_item(self, place: Path, item: Item, manifest: Manifest) -> None:
         owner = (self.uid, self.gid) if item.ours else (-1, -1)
         self.write(place, item.content, item.mode, owner)
-        manifest.files[str(item.path)] = f"{item.kind.value} {digest(item.content)}"
+        manifest.files[str(item.path)] = record(item)
 
     def _link(self, place: Path, target: str) -> None:
         if place.is_symlink() and os.readlink(place) == target:

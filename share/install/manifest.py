@@ -16,7 +16,7 @@ from edit_conf import Change
 
 @dataclass
 class Manifest:
-    """``files``: path -> ``file SHA256``, ``config SHA256``, ``link TARGET`` or ``venv``; the others: by conf file."""
+    """``files``: path -> ``KIND SHA256``, ``link TARGET`` or ``venv`` (``plan.Kind``); the others: by conf file."""
 
     files: dict[str, str] = field(default_factory=dict)
     folders: list[str] = field(default_factory=list)  # made by us, parents first

@@ -1,7 +1,7 @@
 """Puts the drivers into a front-end's folders, and removes exactly them: the part of install.sh that handles files.
 
     place.py check|begin|put|remove --source CHECKOUT [--location ONE_LOCATION] [--destdir DIR] [--user U] [--group G]
-                              [--venv FOLDER] [--link] [--keep] [--units]
+                              [--venv FOLDER] [--extras FOLDER] [--link] [--keep] [--units]
 
 ``check`` changes nothing and fails when something stands where we would put a file and is not ours. ``begin`` makes the
 folder the virtual environment goes into and records both, so that ``remove`` can undo an installation that failed.
@@ -16,13 +16,14 @@ import grp
 import os
 import pwd
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from conf_syntax import SyntaxProblem
 from configure import check_conf, restore_conf, write_conf
-from files import Files, Problem
+from files import Files, Problem, record
 from manifest import Manifest
+from names import choose
 from plan import Item, Kind, Tree, items
 
 # What an agent that has ended leaves in its state folder and no later one needs; all else there may be worth keeping.
@@ -49,14 +50,15 @@ def main(argv: Sequence[str]) -> int:
 
 def run(options: argparse.Namespace) -> None:
     """Carry out the command that ``options`` name."""
-    tree = Tree.of(options.location, units=options.units)
     files = Files(Path(options.destdir or "/"), *_owner(options))
+    debian = files.real(Path("/etc/debian_version")).exists()
+    tree = Tree.of(options.location, units=options.units, debian=debian)
     manifest = Manifest.read(files.real(tree.manifest))
     if options.command == "remove":
         _remove(files, tree, manifest)
         return
-    self_contained = bool(options.location)
-    wanted = list(items(tree, options.source, link=options.link, venv=options.venv, self_contained=self_contained))
+    choice = choose(files, tree, list(_wanted(options, tree)), manifest)
+    wanted = choice.items
     if options.command == "check":
         _check(files, tree, wanted, manifest)
     elif options.command == "begin":
@@ -64,6 +66,18 @@ def run(options: argparse.Namespace) -> None:
         files.put_record(tree, manifest)
     else:
         _put(files, tree, wanted, manifest, keep=options.keep)
+        print("\n".join(choice.told))
+
+
+def _wanted(options: argparse.Namespace, tree: Tree) -> Iterator[Item]:
+    return items(
+        tree,
+        options.source,
+        link=options.link,
+        venv=options.venv,
+        self_contained=bool(options.location),
+        extras=Path(options.extras) if options.extras else None,
+    )
 
 
 def _check(files: Files, tree: Tree, wanted: Sequence[Item], manifest: Manifest) -> None:
@@ -77,14 +91,14 @@ def _check(files: Files, tree: Tree, wanted: Sequence[Item], manifest: Manifest)
 def _put(files: Files, tree: Tree, wanted: Sequence[Item], manifest: Manifest, *, keep: bool) -> None:
     known = {str(item.path) for item in wanted if item.kind is not Kind.FOLDER}
     stale = [path for path in manifest.files if path not in known]
-    record = dict(manifest.files)
+    before = dict(manifest.files)
     for item in wanted:
-        if item.kind is not Kind.FOLDER:
-            manifest.files.setdefault(str(item.path), "")
+        if item.kind is not Kind.FOLDER:  # what may become somebody else's is ours only as we put it
+            manifest.files.setdefault(str(item.path), record(item) if item.command else "")
     # Written before the files: an installation that was interrupted still knows what is its own.
     files.put_record(tree, manifest)
     for item in wanted:
-        files.put(item, manifest, record.get(str(item.path), ""), keep=keep)
+        files.put(item, manifest, before.get(str(item.path), ""), keep=keep)
     for path in stale:  # put by an earlier version, no longer part of the drivers
         files.remove(Path(path), manifest)
     write_conf(files, tree, manifest)
@@ -122,7 +136,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="place.py", description="The part of install.sh that handles files.")
     parser.add_argument("command", choices=("check", "begin", "put", "remove"))
     parser.add_argument("--source", type=Path, required=True)
-    for name in ("location", "destdir", "user", "group", "venv"):
+    for name in ("location", "destdir", "user", "group", "venv", "extras"):
         parser.add_argument(f"--{name}", default="")
     for name in ("link", "keep", "units"):
         parser.add_argument(f"--{name}", action="store_true")

@@ -9,10 +9,15 @@ from pathlib import Path
 
 
 class Kind(enum.Enum):
-    """How an item is put: ``CONFIG`` is a file the operator may edit, ``VENV`` is made by install.sh itself."""
+    """How an item is put.
+
+    ``CONFIG`` is a file the operator may edit, ``EXTRA`` one that gives way to anybody else's, ``VENV`` is made by
+    install.sh itself.
+    """
 
     FILE = "file"
     CONFIG = "config"
+    EXTRA = "extra"
     LINK = "link"
     FOLDER = "folder"
     VENV = "venv"
@@ -20,7 +25,11 @@ class Kind(enum.Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One thing to put. ``path`` is as the front-end sees it; ``target`` is a link's; ``ours`` means oneadmin's."""
+    """One thing to put. ``path`` is as the front-end sees it; ``target`` is a link's; ``ours`` means oneadmin's.
+
+    ``command`` names the command an item belongs to when it is left out where something else has its place
+    (``names.py``).
+    """
 
     path: Path
     kind: Kind
@@ -28,6 +37,7 @@ class Item:
     target: str = ""
     mode: int = 0o755
     ours: bool = True
+    command: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +49,16 @@ class Tree:
     state: Path
     remotes: Path
     bin: Path
+    share: Path
+    zsh: str  # below share: where zsh looks for completions
     units: Path | None
 
     @classmethod
-    def of(cls, location: str, *, units: bool) -> Tree:
-        """Return the layout under ``location`` (ONE_LOCATION), or the system-wide one when it is empty."""
+    def of(cls, location: str, *, units: bool, debian: bool = False) -> Tree:
+        """Return the layout under ``location`` (ONE_LOCATION), or the system-wide one when it is empty.
+
+        zsh of Debian and Ubuntu does not look into ``site-functions`` of ``/usr/share``.
+        """
         if location:
             top = Path(location)
             return cls(
@@ -52,6 +67,8 @@ class Tree:
                 state=top / "var/hybrid",
                 remotes=top / "var/remotes",
                 bin=top / "bin",
+                share=top / "share",
+                zsh="zsh/site-functions",
                 units=None,
             )
         return cls(
@@ -60,6 +77,8 @@ class Tree:
             state=Path("/var/lib/one/hybrid"),
             remotes=Path("/var/lib/one/remotes"),
             bin=Path("/usr/bin"),
+            share=Path("/usr/share"),
+            zsh="zsh/vendor-completions" if debian else "zsh/site-functions",
             units=Path("/usr/lib/systemd/system") if units else None,
         )
 
@@ -69,11 +88,14 @@ class Tree:
         return self.lib / "manifest.json"
 
 
-def items(tree: Tree, source: Path, *, link: bool, venv: str, self_contained: bool) -> Iterator[Item]:
+def items(
+    tree: Tree, source: Path, *, link: bool, venv: str, self_contained: bool, extras: Path | None
+) -> Iterator[Item]:
     """Yield everything to put, folders before what is in them.
 
     ``source`` is the checkout; ``link`` links remotes to it (development); ``venv`` is the folder of a virtual
-    environment to link to, empty when install.sh made one in place.
+    environment to link to, empty when install.sh made one in place; ``extras`` is the folder that
+    ``hybrid_drivers.cli.extras`` wrote.
     """
     etc = tree.one_etc / "hybrid"
     yield Item(path=etc, kind=Kind.FOLDER, mode=0o750)
@@ -81,6 +103,8 @@ def items(tree: Tree, source: Path, *, link: bool, venv: str, self_contained: bo
     yield Item(path=tree.state, kind=Kind.FOLDER, mode=0o700)
     yield Item(path=tree.lib, kind=Kind.FOLDER, ours=self_contained)
     yield from _programs(tree, source, venv, self_contained)
+    if extras:
+        yield from _extras(tree, extras, self_contained)
     for file in _files(source / "etc"):
         mode = 0o600 if file.parent.name == "providers.d" else 0o640
         yield Item(path=etc / file.relative_to(source / "etc"), kind=Kind.CONFIG, content=file.read_bytes(), mode=mode)
@@ -106,8 +130,33 @@ def _programs(tree: Tree, source: Path, venv: str, self_contained: bool) -> Iter
         client = client.partition(b"\n")[2]
     shebang = f"#!{place}/bin/python -IS\n".encode()
     yield Item(path=tree.lib / "hybrid-client", kind=Kind.FILE, content=shebang + client, ours=self_contained)
-    command = Item(path=tree.bin / "onehybrid", kind=Kind.LINK, target=f"{place}/bin/onehybrid", ours=self_contained)
-    yield command
+    for name in ("onehybrid", "oneprovision", "oneprovider"):
+        yield Item(
+            path=tree.bin / name,
+            kind=Kind.LINK,
+            target=f"{place}/bin/{name}",
+            ours=self_contained,
+            command="" if name == "onehybrid" else name,
+        )
+
+
+def _extras(tree: Tree, extras: Path, self_contained: bool) -> Iterator[Item]:
+    """Yield completion scripts and manual pages."""
+    places = {
+        "bash": "bash-completion/completions",
+        "zsh": tree.zsh,
+        "fish": "fish/vendor_completions.d",
+        "man": "man/man1",
+    }
+    for file in _files(extras):
+        yield Item(
+            path=tree.share / places[file.parent.name] / file.name,
+            kind=Kind.EXTRA,
+            content=file.read_bytes(),
+            mode=0o644,
+            ours=self_contained,
+            command=file.name.partition(".")[0].removeprefix("_"),
+        )
 
 
 def _files(folder: Path) -> Iterator[Path]:
