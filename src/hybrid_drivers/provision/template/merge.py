@@ -54,7 +54,7 @@ def template_of(draft: Draft, file: str, problems: list[Problem]) -> ProvisionTe
     if not name:
         problems.append(replace(at, key="name").problem("is missing: a provision needs a name"))
     version = draft.texts.get("version", "")
-    if version not in ("", "1"):
+    if version not in ("", "1", "2"):  # 5.12's code asks for 1, its documentation for 2
         problems.append(draft.places["version"].problem("this version is not known: leave it out, or write 1"))
     fields = {kind: tuple(draft.lists.get(kind, ())) for kind in LISTS}
     return ProvisionTemplate(

@@ -87,6 +87,8 @@ class FileReader:
                 self._ways[key](key, value)
         elif key in FOREIGN or FOREIGN_SHAPE.fullmatch(key):
             self._draft.extra[key] = to_data(value)
+        elif key in SECTIONS:  # so in examples of OneProvision's documentation, with the indentation lost
+            self._say(self._line(key), key, "must be below 'defaults:', two spaces further in")
         else:
             self._say(self._line(key), key[:60], unknown_key(key, (*TEXTS, *OTHERS, *FOREIGN)))
 

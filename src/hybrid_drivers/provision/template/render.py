@@ -41,12 +41,18 @@ def resolve(spec: ObjectSpec, scope: Scope) -> ObjectSpec:
             return _array(evaluate(value, scope, where))
         return evaluate(value, scope, where)
 
-    return _changed(spec, text)
+    problems: list[Problem] = []
+    done = _changed(spec, text, problems)
+    if problems:
+        raise TemplateError(problems)
+    return done
 
 
-def with_inputs(template: ProvisionTemplate, values: Mapping[str, str]) -> ProvisionTemplate:
-    """Return the template with ``${input.NAME}`` replaced everywhere, other expressions left: what counts and lists of
-    host names are made of must be known before anything is planned. An array input that stands alone becomes a list.
+def with_inputs(template: ProvisionTemplate, values: Mapping[str, str], *, strict: bool = True) -> ProvisionTemplate:
+    """Return the template with ``${input.NAME}`` replaced everywhere, other expressions left.
+
+    Counts and lists of host names must be known before anything is planned. An array input that stands alone becomes a
+    list. ``strict=False`` leaves what cannot be replaced, for ``validate``.
 
     Raises:
         TemplateError: an input has no value, or an expression is not of the grammar.
@@ -66,22 +72,18 @@ def with_inputs(template: ProvisionTemplate, values: Mapping[str, str]) -> Provi
         ]
         return done[0] if len(done) == 1 else "".join(done)
 
-    return _everywhere(template, text)
+    return _everywhere(template, text, strict)
 
 
 def _array(value: str) -> list[Data]:
     return [one.strip() for one in value.split(";") if one.strip()]
 
 
-def _everywhere(template: ProvisionTemplate, text: _Text) -> ProvisionTemplate:
+def _everywhere(template: ProvisionTemplate, text: _Text, strict: bool) -> ProvisionTemplate:
     problems: list[Problem] = []
 
     def spec(one: ObjectSpec) -> ObjectSpec:
-        try:
-            return _changed(one, text)
-        except TemplateError as exc:
-            problems.extend(exc.problems)
-            return one
+        return _changed(one, text, problems)
 
     def section(name: str, values: Mapping[str, Data]) -> dict[str, Data]:
         changed = _mapping(values, text, lambda key: template.at(f"{name}{key}"), "", problems)
@@ -103,19 +105,16 @@ def _everywhere(template: ProvisionTemplate, text: _Text) -> ProvisionTemplate:
         extra=section("", template.extra),
         **lists,
     )
-    if problems:
+    if problems and strict:
         raise TemplateError(problems)
     return done
 
 
-def _changed(spec: ObjectSpec, text: _Text) -> ObjectSpec:
-    problems: list[Problem] = []
+def _changed(spec: ObjectSpec, text: _Text, problems: list[Problem]) -> ObjectSpec:
     done: dict[str, Any] = {}  # the fields of PARTS
     for part in PARTS:
         prefix = "" if part == "body" else f"{part}."
         done[part] = _mapping(getattr(spec, part), text, spec.at, prefix, problems)
-    if problems:
-        raise TemplateError(problems)
     return replace(spec, **done)
 
 

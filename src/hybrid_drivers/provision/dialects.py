@@ -1,0 +1,84 @@
+"""OneProvision's names of providers and of keys, and what stands for them here.
+
+Sources: OpenNebula ``src/oneprovision/lib/terraform/providers/`` (one file each), ``src/pm_mad/remotes`` of 5.12, the
+templates below ``share/oneprovision``, and OneProvision 5.12's documentation of its drivers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hybrid_drivers.errors import ConfigError
+from hybrid_drivers.providers import registry
+from hybrid_drivers.providers.attributes import GENERIC
+
+DRIVERS: Mapping[str, str] = {
+    "aws": "ec2",
+    "ec2": "ec2",
+    "equinix": "packet",
+    "packet": "packet",
+    "onprem": "static",
+    "dummy": "dummy",
+}
+OTHERS = ("google", "digitalocean", "vultr", "vultr_metal", "vultr_virtual", "scaleway")  # OneProvision's alone
+
+
+def driver_of(provider: str) -> str:
+    """Return our driver for what OneProvision calls ``provider``; a driver's own name stands for itself.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if provider in DRIVERS:
+        return DRIVERS[provider]
+    if provider in OTHERS:
+        known = ", ".join(one.name for one in registry.built_in())
+        raise ConfigError(f"OneProvision's provider '{provider}' has no driver here; there are {known}")
+    return registry.driver(provider).name
+
+
+# Keys of a host's ``provision`` that steer OneProvision, or other parts of a 6.x cluster, and order no machine.
+STEERING = frozenset(
+    {
+        "COUNT", "INDEX", "PROVIDER", "PROVIDER_NAME", "DRIVER", "PM_MAD", "ANSIBLE_PLAYBOOK", "CIDR", "HCI_CIDR",
+        "CEPH_FULL_COUNT", "CEPH_OSD_COUNT", "CEPH_CLIENT_COUNT", "CEPH_GROUP",
+    }
+)  # fmt: skip
+_KEYS: Mapping[str, Mapping[str, str]] = {  # driver -> its other names in templates
+    "ec2": {"SECURITYGROUPSIDS": "SECURITYGROUPIDS"},  # so in the examples of 5.12's documentation
+}
+# ``ami: default`` of 6.x: Canonical's current Ubuntu, which EC2 looks up itself (RunInstances, ``resolve:ssm:``).
+UBUNTU_AMI = "resolve:ssm:/aws/service/canonical/ubuntu/server/22.04/stable/current/amd64/hvm/ebs-gp2/ami-id"
+UBUNTU_ROOT = "/dev/sda1"  # the name of the root disk in those images
+
+
+def machine_attributes(driver: str, provision: Mapping[str, str]) -> dict[str, str]:
+    """Return what a template says about a machine as the attributes of our driver: upper case, without steering keys.
+
+    Credentials must have been taken out before (``template.inline``).
+    """
+    other = _KEYS.get(driver, {})
+    found = {other.get(key.upper(), key.upper()): text for key, text in provision.items() if text}
+    found = {key: text for key, text in found.items() if key not in STEERING}
+    return _ec2(found) if driver == "ec2" else found
+
+
+def _ec2(found: dict[str, str]) -> dict[str, str]:
+    """Replace 6.x's ``ami: default`` and ``root_size`` (GB) by what says the same to EC2."""
+    size = found.pop("ROOT_SIZE", "")
+    if size and "BLOCKDEVICEMAPPING" not in found:
+        found["BLOCKDEVICEMAPPING"] = f"{UBUNTU_ROOT}=:{size}"
+    if found.get("AMI") == "default":
+        found["AMI"] = UBUNTU_AMI
+    return found
+
+
+def known_attributes(driver: str) -> frozenset[str]:
+    """Return all keys that may stand in a host's ``provision`` for our ``driver``, upper case.
+
+    Raises:
+        ConfigError: there is no such driver.
+    """
+    row = registry.driver(driver)
+    own = {one.name for one in row.attributes} | set(row.aliases) | set(row.inline)
+    return frozenset({*own, *GENERIC, *STEERING, *_KEYS.get(driver, {}), *(["ROOT_SIZE"] if driver == "ec2" else [])})
