@@ -39,6 +39,7 @@ FOLLOWER_PAUSE = 10.0  # seconds until a follower asks again whether it leads
 ONED_PAUSE = 5.0
 RELEASE_WORKERS = 16  # machines given back at once: no host on its way may hold them up
 CONFIG_PAUSE = 15.0
+YOUNG, YOUNG_PAUSE = 10.0, 1.0  # seconds: a host is made first, and told by a second call what it is to rent
 
 log = logging.getLogger(__name__)
 
@@ -133,6 +134,8 @@ class Reconciler:
             if memory.retries:
                 memory.problem = ""  # it passed; what follows may find another
             pause = self._executor.carry_out(view, next_step(view.observed))
+            if pause and view.spec is None and self._parts.clock.now() - memory.called_at < YOUNG:
+                pause = min(pause, YOUNG_PAUSE)
         except OnedError:
             raise
         except (TransientError, OutcomeUnknown) as exc:

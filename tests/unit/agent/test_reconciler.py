@@ -45,6 +45,20 @@ def ready(world: World) -> int:
     return host_id
 
 
+def test_a_host_that_is_told_what_to_rent_by_a_second_call_is_not_left_waiting(world: World) -> None:
+    wanted = world.store.cluster.template.vector("PROVISION")
+    world.store.cluster = replace(world.store.cluster, template=Template())
+    host_id = create(world)
+    world.pass_time(3)
+    assert "no PROVISION" in error(world, host_id)
+    assert not world.provider.units
+    world.store.hosts[host_id] = replace(
+        world.store.hosts[host_id], template=Template([("PROVISION", {**wanted, "PROVISION_ID": "5"})])
+    )
+    world.pass_time(6)  # the claim delay is four of these
+    assert len(world.provider.units) == 1
+
+
 def error(world: World, host_id: int) -> str:
     return world.store.hosts[host_id].template.text("PROVISION_ERROR")
 
