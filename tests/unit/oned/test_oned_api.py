@@ -75,7 +75,7 @@ CALLS: dict[str, Callable[[Oned], object]] = {
     "zone.info": lambda oned: oned.zone(0),
     "zone.raftstatus": lambda oned: oned.raft_state(),
 }
-OTHERS = {"datastore", "template", "vm", "vn", "vnpool", "vntemplate"}  # recorded for later parts: no call of ours yet
+OTHERS = {"datastore", "template", "vm", "vn", "vnpool", "vntemplate"}  # calls of Objects: test_oned_pools.py
 
 
 def client(url: str, *, timeout: float = 5.0, clock: FakeClock | None = None) -> Oned:

@@ -21,6 +21,7 @@ from hybrid_drivers.sandbox.frontend.oned_conf import OnedConf
 from hybrid_drivers.sandbox.frontend.parts import Parts, Setting, Sockets
 from hybrid_drivers.sandbox.frontend.server import Site
 from hybrid_drivers.sandbox.frontend.store import Store
+from hybrid_drivers.sandbox.oneflow_api import OneFlowServer
 
 _T = TypeVar("_T")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -61,6 +62,7 @@ class Frontend:
         self._repository, self._clock = repository, clock or SystemClock()
         self._key = Key() if encrypt else None
         self._parts: Parts | None = None
+        self._flow: OneFlowServer | None = None
         self._built = False
 
     # --- running ----------------------------------------------------------------------------------------------------
@@ -109,6 +111,9 @@ class Frontend:
 
     def _end(self, *, terminate: bool) -> None:
         parts, self._parts = self._parts, None
+        flow, self._flow = self._flow, None
+        if flow is not None:
+            flow.stop()
         if parts is not None:
             parts.end(terminate=terminate)
 
@@ -137,6 +142,19 @@ class Frontend:
         return tree.session(self.location)
 
     @property
+    def oneflow(self) -> OneFlowServer:
+        """Return OneFlow, started when it is first asked for; it ends with the front-end."""
+        if self._flow is None:
+            self._flow = OneFlowServer(self.store, lambda: self.session)
+            self._flow.start()
+        return self._flow
+
+    @property
+    def oneflow_url(self) -> str:
+        """Return OneFlow's address, starting it; from then on ``environment`` names it."""
+        return self.oneflow.url
+
+    @property
     def environment(self) -> dict[str, str]:
         """Return what executables and clients are run with; oned's drivers get exactly this and LANG.
 
@@ -148,6 +166,7 @@ class Frontend:
             "ONE_LOCATION": str(self.location),
             "ONE_XMLRPC": self.endpoint,
             "PATH": f"{self.location}/bin:{os.environ.get('PATH', _PATH)}",
+            **({"ONEFLOW_URL": self._flow.url} if self._flow else {}),
         }
 
     def host(self, host_id: int) -> HostObject:

@@ -35,7 +35,7 @@ class Images(Family[ImageObject]):
         name = attributes.text("NAME").rstrip()
         attributes.remove("NAME")
         made = ImageObject(id=-1, name=name, datastore_id=datastore_id, datastore=datastore.name)
-        self._begin(made, attributes, None)
+        self._begin(made, attributes, self._from_app(context, attributes))
         self._check(context, made, datastore, skip_check)
         datastore.images.add(context.store.images.put(made).id)
         context.later(context.knobs.image_seconds, lambda: made.settle(LOCATION, context.knobs.image_error))
@@ -49,6 +49,19 @@ class Images(Family[ImageObject]):
             sentence = "New images can only be allocated in a files or image datastore."
             raise Refused(Code.ALLOCATE, _BEFORE + sentence)
         return found
+
+    def _from_app(self, context: Context, attributes: Attributes) -> int | None:
+        """Take over what an app says of its image and return its size (``MarketPlaceApp::to_template``)."""
+        number = attributes.text("FROM_APP")
+        if not number:
+            return None
+        app = context.store.apps.get(int(number)) if number.isdecimal() else None
+        if app is None:
+            raise Refused(Code.INTERNAL, "Cannot determine image SIZE.")
+        for name, value in (("FROM_APP_NAME", app.name), ("PATH", app.source), ("FROM_APP_MD5", app.md5)):
+            attributes.set(name, value)
+        attributes.set("FORMAT", "qcow2")
+        return app.size
 
     def _begin(self, made: ImageObject, attributes: Attributes, app_size: int | None) -> None:
         try:

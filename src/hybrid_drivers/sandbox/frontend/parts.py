@@ -17,6 +17,7 @@ from hybrid_drivers.sandbox.frontend.document_calls import Documents
 from hybrid_drivers.sandbox.frontend.drivers import DriverRun, Drivers
 from hybrid_drivers.sandbox.frontend.image_calls import Images
 from hybrid_drivers.sandbox.frontend.knobs import Knobs
+from hybrid_drivers.sandbox.frontend.market_calls import Apps
 from hybrid_drivers.sandbox.frontend.monitor import Message, Monitor
 from hybrid_drivers.sandbox.frontend.monitord import Key, Listener
 from hybrid_drivers.sandbox.frontend.oned_conf import OnedConf
@@ -26,7 +27,7 @@ from hybrid_drivers.sandbox.frontend.template_calls import VmTemplates, VnTempla
 from hybrid_drivers.sandbox.frontend.vnet_calls import Vnets
 
 VERSION = "7.4.0"
-_KINDS = (Datastores(), Vnets(), Images(), VmTemplates(), VnTemplates(), Documents())
+_KINDS = (Datastores(), Vnets(), Images(), VmTemplates(), VnTemplates(), Documents(), Apps())
 METHODS: Mapping[str, Method] = {
     **host_calls.METHODS,
     **cluster_calls.METHODS,

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from hybrid_drivers.model import Value
 from hybrid_drivers.sandbox.frontend.attributes import Attributes
 from hybrid_drivers.sandbox.frontend.cipher import Cipher
 from hybrid_drivers.sandbox.frontend.datastore_objects import DatastoreObject
 from hybrid_drivers.sandbox.frontend.image_objects import ImageObject
+from hybrid_drivers.sandbox.frontend.market_objects import AppObject
 from hybrid_drivers.sandbox.frontend.objects import ClusterObject, DocumentObject, HostObject, ZoneObject
 from hybrid_drivers.sandbox.frontend.oned_conf import OnedConf
 from hybrid_drivers.sandbox.frontend.owned import TemplateObject
@@ -36,6 +39,7 @@ class Store:
     images: Pool[ImageObject] = field(default_factory=Pool)
     templates: Pool[TemplateObject] = field(default_factory=Pool)
     vntemplates: Pool[TemplateObject] = field(default_factory=Pool)
+    apps: Pool[AppObject] = field(default_factory=Pool)
     zone: ZoneObject = field(default_factory=ZoneObject)
     vms: list[tuple[int, str]] = field(default_factory=list)
     users: dict[int, str] = field(default_factory=lambda: {0: "oneadmin", 1: "serveradmin"})
@@ -86,6 +90,12 @@ class Store:
         cluster = ClusterObject(id=next(self._cluster_ids), name=name)
         self.clusters[cluster.id] = cluster
         return cluster
+
+    def add_app(
+        self, name: str, kind: str = "IMAGE", size: int = 100, attributes: Mapping[str, Value] | None = None
+    ) -> AppObject:
+        """Put an app into the marketplace: IMAGE, VMTEMPLATE (with one or more DISK) or SERVICE_TEMPLATE; MiB."""
+        return self.apps.put(AppObject.of(name, kind, size, attributes or {}))
 
     def host_xml(self, host: HostObject, *, monitoring: bool = True) -> str:
         """Return a host's document with its cluster's name."""
