@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections.abc import Callable, Mapping
@@ -11,13 +10,13 @@ from hybrid_drivers.agent import logs
 from hybrid_drivers.agent.machines import AccountMachines
 from hybrid_drivers.clock import Clock
 from hybrid_drivers.config import Location
-from hybrid_drivers.errors import ConfigError, NoSuchObject
+from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.oned.api import Oned
 from hybrid_drivers.providers import entries, registry
 from hybrid_drivers.providers.base import Provider, ProviderEntry
+from hybrid_drivers.provision import provider_documents
 from hybrid_drivers.secret import Secret
 
-DOCUMENT_TYPE = 702
 AGE = 5.0  # seconds the entries read are used before they are read again
 AGE_MISSING = 0.5  # the same for one that is not there: the operator may just have written it
 
@@ -132,23 +131,10 @@ class Accounts:
         if now - self._read_at <= age:
             return
         loaded = entries.load_entries(self._location.etc / "providers.d")
-        found, errors = self._from_documents()
+        found, errors = provider_documents.read_all(self._oned)
         self._entries = {**found, **loaded.entries}
         self._errors = {**{k: v for k, v in errors.items() if k not in loaded.entries}, **loaded.errors}
         self._read_at = now
-
-    def _from_documents(self) -> tuple[dict[str, ProviderEntry], dict[str, ConfigError]]:
-        found: dict[str, ProviderEntry] = {}
-        errors: dict[str, ConfigError] = {}
-        for document in self._oned.documents(DOCUMENT_TYPE):
-            try:
-                body = self._oned.document(document.id, decrypt=True).body
-                found[document.name] = entries.entry_from_document(document.name, body, f"document {document.id}")
-            except NoSuchObject:
-                continue  # deleted meanwhile
-            except ConfigError as exc:
-                errors[document.name] = exc
-        return found, errors
 
     def _keep(self, entry: ProviderEntry) -> None:
         """Keep inline credentials as a document, encrypted by oned: the machine may outlive the host that has them."""
@@ -157,5 +143,5 @@ class Accounts:
             if entry.name in self._entries:
                 return
             log.warning("%s has credentials in its PROVISION; a provider entry is the better place", entry.source)
-            self._oned.allocate_document(entry.name, json.dumps(entries.body_of(entry)), DOCUMENT_TYPE)
+            provider_documents.write(self._oned, entry)
             self._entries[entry.name] = entry

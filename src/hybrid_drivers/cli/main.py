@@ -15,8 +15,9 @@ from hybrid_drivers.cli import lazygroup, programs
 # name -> (module:attribute of a click command, its line in --help)
 GROUPS: dict[str, tuple[str, str]] = {
     "agent": ("hybrid_drivers.cli.agent:agent", "Look at, start and stop the agent."),
-    "completion": ("hybrid_drivers.cli.completion:completion", "Print a shell's completion script."),
+    "completion": ("hybrid_drivers.cli.completion.command:completion", "Print a shell's completion script."),
     "configure": ("hybrid_drivers.cli.configure:configure", "Configure hosts again, or see what differs."),
+    "provider": ("hybrid_drivers.cli.provider.group:provider", "Manage the accounts machines are rented from."),
 }
 NAMES = {"oneprovision": "provision", "oneprovider": "provider"}  # OpenNebula's own name -> our group
 

@@ -58,11 +58,13 @@ class EntryReader:
         value = tree.values.get("driver")
         if not isinstance(value, Scalar) or not value.text:
             known = ", ".join(one.name for one in registry.built_in())
-            raise ConfigError(f"{self._at(tree.line)}key 'driver' is missing; known drivers: {known}")
+            self._problem(tree.line, f"key 'driver' is missing; known drivers: {known}")
+            raise ConfigError("; ".join(self.problems))
         try:
             return registry.driver(value.text)
         except ConfigError as exc:
-            raise ConfigError(f"{self._at(value.line)}{exc}") from exc
+            self._problem(value.line, str(exc))
+            raise ConfigError("; ".join(self.problems)) from exc
 
     def _settings(self, tree: Table, driver: Driver) -> dict[str, Setting]:
         fields = {one.name: one for one in (*driver.settings, *COMMON_SETTINGS)}

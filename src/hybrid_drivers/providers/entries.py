@@ -70,8 +70,6 @@ def load_entries(folder: Path, *, uid: int | None = None) -> Loaded:
         if path.name.startswith(".") or path.suffix not in {SUFFIX, ".yml"}:
             continue
         try:
-            if path.suffix != SUFFIX:
-                raise ConfigError(f"{path}: is not read: rename it to {path.stem}{SUFFIX}")
             entries[path.stem] = load_entry(path, uid=uid)
         except ConfigError as exc:
             errors[path.stem] = exc
@@ -84,6 +82,8 @@ def load_entry(path: Path, *, uid: int | None = None) -> ProviderEntry:
     Raises:
         ConfigError: all that is wrong with it, each with file and line, joined with ``; ``.
     """
+    if path.suffix != SUFFIX:
+        raise ConfigError(f"{path}: is not read: rename it to {path.stem}{SUFFIX}")
     tree = parse_yaml(read_private(path, uid), str(path))
     if not isinstance(tree, Table):
         raise ConfigError(f"{path}: must be a mapping with at least the key 'driver'")

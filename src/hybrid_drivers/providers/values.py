@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.providers.attributes import truth
 from hybrid_drivers.providers.base import Field, Setting
@@ -40,6 +42,8 @@ def converted(spec: Field, value: Tree) -> Setting:
 def _text(value: Tree) -> str:
     if not isinstance(value, Scalar):
         raise Wrong("must be a single value")
+    if any(unicodedata.category(char) == "Cc" and char not in "\n\t" for char in value.text):
+        raise Wrong("has a control character")
     return "" if value.kind == "null" else value.text.strip()
 
 

@@ -13,13 +13,14 @@ from typing import cast
 import pytest
 from tests.support.agent_fakes import LIMITS, FakeProvider, Fuse, OnedStore, VirtualClock
 
-from hybrid_drivers.agent.accounts import AGE, AGE_MISSING, DOCUMENT_TYPE, Accounts
+from hybrid_drivers.agent.accounts import AGE, AGE_MISSING, Accounts
 from hybrid_drivers.agent.machines import AccountMachines
 from hybrid_drivers.config import Location
 from hybrid_drivers.errors import ConfigError, NoSuchObject, TransientError
-from hybrid_drivers.model import Document, Machine, MachineState, MachineTags
+from hybrid_drivers.model import Document, Machine, MachineState, MachineTags, Template
 from hybrid_drivers.oned.api import Oned
 from hybrid_drivers.providers.base import Provider
+from hybrid_drivers.provision.provider_documents import DOCUMENT_TYPE, SUMMARY
 
 
 class Documents:
@@ -42,7 +43,8 @@ class Documents:
             raise NoSuchObject("document: there is none")
         return self.kept[document_id]
 
-    def allocate_document(self, name: str, body: str, document_type: int) -> int:
+    def allocate_document(self, name: str, body: str, document_type: int, extra: Template) -> int:
+        assert extra.vector(SUMMARY)["DRIVER"] == json.loads(body)["driver"]
         self.add(name, body)
         return len(self.kept) - 1
 

@@ -130,6 +130,8 @@ def test_every_mistake_is_told_at_once_with_its_line(tmp_path: Path) -> None:
         ("driver: packet\ntoken: {a: b}\nproject: p\n", ":2: key 'token' must be a single value"),
         ("driver: packet\ntoken:\nproject: p\n", ":2: key 'token' is empty"),
         ("driver: packet\ntoken: 'a b'\nproject: p\n", ":2: key 'token' has a character"),
+        ('driver: packet\ntoken: a\nproject: "a\\0b"\n', ":3: key 'project' has a control character"),
+        ('driver: packet\ntoken: a\nproject: p\ndefaults: {OS: "\\e[1m"}\n', ":4: OS has a control character"),
         ("driver: packet\ntoken: a\nproject: p\ndefaults: x\n", ":4: key 'defaults' must be a mapping"),
         ("driver: packet\ntoken: a\nproject: p\ndefaults: {PACKET_TOKEN: x}\n", ":4: PACKET_TOKEN is a credential"),
         ("driver: packet\ntoken: a\nproject: p\nremote_port: ssh\n", ":4: key 'remote_port' must be a number"),

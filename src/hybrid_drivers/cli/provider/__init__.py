@@ -1,0 +1,1 @@
+"""``oneprovider``: the accounts machines are rented from."""
