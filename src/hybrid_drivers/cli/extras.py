@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from hybrid_drivers.cli.completion import SHELLS, script
+from hybrid_drivers.cli.completion import FILES, script
 from hybrid_drivers.cli.main import GROUPS, NAMES, cli, load
 from hybrid_drivers.cli.manpage import manpage
 from hybrid_drivers.cli.programs import with_version
@@ -30,7 +30,7 @@ def programs() -> Iterator[tuple[str, click.Command, int]]:
 def write(folder: Path) -> None:
     """Write all of it below ``folder``."""
     for name, command, failure in programs():
-        texts = {f"{shell}/{pattern.format(name)}": script(shell, name) for shell, pattern in SHELLS.items()}
+        texts = {f"{shell}/{file.format(name)}": script(shell, name, command) for shell, file in FILES.items()}
         texts[f"man/{name}.1"] = manpage(command, name, failure=failure)
         for path, text in texts.items():
             place = folder / path

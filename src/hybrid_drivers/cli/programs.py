@@ -10,7 +10,6 @@ from typing import NoReturn
 import click
 
 from hybrid_drivers import __version__
-from hybrid_drivers.cli.output.printable import printable
 from hybrid_drivers.errors import HybridError
 
 log = logging.getLogger(__name__)
@@ -61,6 +60,7 @@ def _unexpected(error: Exception, name: str) -> str:
 def _say(text: str) -> None:
     """Write lines to standard error, safe to show and without known secrets."""
     from hybrid_drivers.agent.logs import masked
+    from hybrid_drivers.cli.output.printable import printable
 
     for line in masked(text).splitlines() or [""]:
         click.echo(printable(line), err=True)
