@@ -271,9 +271,13 @@ def test_packaged_system_wide_from_wheels(checkout: Path, tmp_path: Path) -> Non
     install(checkout, "--wheels", str(wheels), "--python", sys.executable, DESTDIR=str(root))
     lib = root / "usr/lib/one/hybrid"
     assert (lib / "hybrid-client").read_text().startswith("#!/usr/lib/one/hybrid/venv/bin/python -IS\n")
-    assert (lib / "venv/bin/onehybrid").read_text().startswith("#!/usr/lib/one/hybrid/venv/bin/python")
     assert str(root) not in (lib / "manifest.json").read_text()
-    assert os.readlink(root / "usr/bin/onehybrid") == "/usr/lib/one/hybrid/venv/bin/onehybrid"
+    for name in ("onehybrid", "oneprovision", "oneprovider"):
+        assert os.readlink(root / "usr/bin" / name) == f"/usr/lib/one/hybrid/venv/bin/{name}"
+        program = (lib / "venv/bin" / name).read_text()
+        assert program.startswith("#!/usr/lib/one/hybrid/venv/bin/python")
+    assert (root / "usr/share/man/man1/onehybrid.1").exists()
+    assert (root / "usr/share/bash-completion/completions/onehybrid").exists()
     unit = (root / "usr/lib/systemd/system/opennebula-hybrid.service").read_text()
     assert "ExecStart=/usr/lib/one/hybrid/venv/bin/onehybrid agent run --wait --idle-exit 0\n" in unit
     loaded = "import hybrid_drivers, boto3; print(hybrid_drivers.__file__)"
