@@ -70,17 +70,26 @@ def configure(hosts: tuple[str, ...], check: bool, everything: bool, cluster: st
     """
     if (len(hosts) > 0) + everything + bool(cluster) != 1:
         raise _Misused("Name hosts, or say --all, or --cluster NAME.", click.get_current_context())
-    request = {"hosts": hosts, "cluster": cluster, "all": everything, "check": check}
+    show: Callable[[str], None] = (lambda line: None) if as_json else click.echo
+    results = run({"hosts": hosts, "cluster": cluster, "all": everything, "check": check}, show)
+    if as_json:
+        click.echo(json.dumps({"check": check, "hosts": [one.as_json() for one in results]}))
+    else:
+        summarize(results, check)
+    sys.exit(_exit_code(results, check))
+
+
+def run(request: Mapping[str, object], show: Callable[[str], None]) -> list[HostResult]:
+    """Have the agent configure hosts, and wait; ``show`` hears what happens.
+
+    Raises:
+        AgentError: there is no agent, or it refuses the whole request.
+    """
     started = json.loads(ask("configure", json.dumps(request), start=True))
     results = {one["id"]: HostResult(one["id"], _name(one)) for one in started["hosts"]}
-    show: Callable[[str], None] = (lambda line: None) if as_json else click.echo
     for event in _events(started["job"]):
         _take(results[event["host"]], event, show)
-    if as_json:
-        click.echo(json.dumps({"check": check, "hosts": [one.as_json() for one in results.values()]}))
-    else:
-        _summarize(list(results.values()), check)
-    sys.exit(_exit_code(list(results.values()), check))
+    return list(results.values())
 
 
 def _name(host: Mapping[str, str]) -> str:
@@ -111,7 +120,8 @@ def _take(host: HostResult, event: Mapping[str, Any], show: Callable[[str], None
         show(f"{host.name}: {host.message}")
 
 
-def _summarize(results: list[HostResult], check: bool) -> None:
+def summarize(results: list[HostResult], check: bool) -> None:
+    """Print a line for each host."""
     if not results:
         click.echo("No host to configure.")
         return

@@ -18,6 +18,7 @@ GROUPS: dict[str, tuple[str, str]] = {
     "completion": ("hybrid_drivers.cli.completion.command:completion", "Print a shell's completion script."),
     "configure": ("hybrid_drivers.cli.configure:configure", "Configure hosts again, or see what differs."),
     "provider": ("hybrid_drivers.cli.provider.group:provider", "Manage the accounts machines are rented from."),
+    "provision": ("hybrid_drivers.cli.provision.group:provision", "Make whole clusters from templates (oneprovision)."),
 }
 NAMES = {"oneprovision": "provision", "oneprovider": "provider"}  # OpenNebula's own name -> our group
 

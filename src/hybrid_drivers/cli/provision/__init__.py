@@ -1,0 +1,1 @@
+"""``oneprovision``: whole clusters from templates."""

@@ -1,0 +1,233 @@
+"""Making a provision, or going on with one: cluster, datastores, networks, all hosts at once, then the rest.
+
+The tool only creates and watches: what becomes of a host is the agent's work, and it goes on when we are gone. No host
+waits for another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from hybrid_drivers.errors import HybridError
+from hybrid_drivers.model import Host
+from hybrid_drivers.provision import plan
+from hybrid_drivers.provision.failures import CleanUp, Failures, Mode, Quit
+from hybrid_drivers.provision.making import Maker
+from hybrid_drivers.provision.progress import PATIENCE, HostView, Teller, durations, view
+from hybrid_drivers.provision.record import Record, Slot, Stage, State
+from hybrid_drivers.provision.returning import Returns
+from hybrid_drivers.provision.site import Site
+from hybrid_drivers.provision.template.model import ProvisionTemplate
+
+LOOK = 0.5  # seconds between two looks at the hosts: one call of oned for all of them
+HOST_LIMIT = 6 * 3600.0  # seconds for one host: the agent's own limits are shorter, so it is an agent that is not there
+RETRIED = 20.0  # seconds a retried host may still show its old failure
+
+
+class Creation:
+    """One run of making a provision. ``failures`` decides what to do when something does not work."""
+
+    def __init__(
+        self, site: Site, record: Record, template: ProvisionTemplate, failures: Failures, teller: Teller
+    ) -> None:
+        self._site, self._record, self._failures, self._teller = site, record, failures, teller
+        self._maker = Maker(site, record, template)
+        self._returns = Returns(site, record, self._say)
+        self._phases: dict[int, str] = {}
+        self._made: set[int] = set()  # hosts of this run
+        self._waits: dict[int, float] = {}  # host -> since when it shows a problem that may pass
+        self._retried: dict[int, float] = {}
+        self._began = site.clock.monotonic()
+
+    def run(self) -> bool:
+        """Make what is not there yet; tell whether everything is as the template says.
+
+        Raises:
+            Quit: something failed, and that is where it ends; the record says what.
+            CleanUp: the same, and everything is to be taken away again.
+            OnedError: the record cannot be written.
+        """
+        record = self._record
+        record.started = record.started or self._site.clock.now()
+        self._enter(State.DEPLOYING)
+        try:
+            for kind in plan.BEFORE_HOSTS:
+                self._make_all(plan.unfinished(record, kind))
+            self._make_all(plan.unfinished(record, "hosts"))
+            self._watch()
+            for kind in plan.AFTER_HOSTS:
+                self._make_all(plan.unfinished(record, kind))
+        except Quit as exc:
+            self._see_off()
+            self._fail(str(exc))
+            raise
+        except CleanUp:
+            self._see_off()
+            raise
+        self._see_off()
+        skipped = [slot for slot in record.slots if slot.stage is Stage.SKIPPED]
+        record.problem = "left out: " + "; ".join(map(plan.label, skipped)) if skipped else ""
+        record.ended = self._site.clock.now()
+        self._enter(State.RUNNING)
+        return not skipped
+
+    # --- making -----------------------------------------------------------------------------------------------------
+
+    def _make_all(self, slots: Sequence[Slot]) -> None:
+        """Make objects of one kind."""
+        self._maker.begin(slots)
+        for slot in slots:
+            self._attempt(slot)
+        if slots:
+            self._site.store.save(self._record)
+
+    def _attempt(self, slot: Slot) -> None:
+        what = f"{plan.WORDS[slot.kind]} {slot.index}"
+        while True:
+            try:
+                done = self._maker.make(self._record.current(slot))
+            except HybridError as exc:
+                if not self._decide(what, str(exc), slot):
+                    return
+                continue
+            if slot.kind == "hosts":
+                self._made.add(done.number)
+            else:
+                self._site.store.save(self._record)
+            self._failures.forget(what)
+            self._teller.say(f"{plan.label(done)} made")
+            return
+
+    def _decide(self, what: str, sentence: str, slot: Slot) -> bool:
+        """Ask what to do about a failure; tell whether to try again.
+
+        Raises:
+            Quit, CleanUp: that is the decision.
+        """
+        self._say(f"{what}: {sentence}")
+        self._record.put(replace(self._record.current(slot), problem=sentence))
+        self._site.store.save(self._record)
+        mode = self._failures.decide(what, sentence)
+        if mode is Mode.CLEANUP:
+            raise CleanUp(f"{what}: {sentence}")
+        if mode is Mode.QUIT:
+            raise Quit(f"{what}: {sentence}")
+        self._site.clock.sleep(self._failures.pause)
+        if mode is Mode.RETRY:
+            return True
+        self._record.put(replace(self._record.current(slot), stage=Stage.SKIPPED))
+        self._say(f"{what}: skipped")
+        self._site.store.save(self._record)
+        return False
+
+    # --- watching ---------------------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        """Look at the hosts until each is ready, or given up."""
+        waiting = True
+        while waiting:
+            slots = [slot for slot in self._record.exists("hosts") if slot.stage is Stage.MADE]
+            if not slots:
+                return
+            views = self._look(slots)
+            self._teller.hosts(views)
+            changed = [one for one in views if self._has_changed(one)]
+            for one in views:
+                if self._is_failed(one):
+                    self._failed(one)
+            self._enter(State.CONFIGURING if _all_configuring(views) else State.DEPLOYING, save=bool(changed))
+            waiting = not all(one.ready for one in views) or any(self._is_failed(one) for one in views)
+            if waiting:
+                self._site.clock.sleep(LOOK)
+
+    def _look(self, slots: Sequence[Slot]) -> list[HostView]:
+        hosts: dict[int, Host] = {host.id: host for host in self._site.oned.hosts()}
+        now, usual = self._site.clock.now(), durations(hosts.values())
+        return [view(slot, hosts.get(slot.number), now, usual) for slot in slots]
+
+    def _has_changed(self, one: HostView) -> bool:
+        known = self._phases.get(one.id)
+        self._phases[one.id] = one.state
+        if known == one.state or (known is None and one.ready and one.id not in self._made):
+            return False
+        told = f"host {one.name} (id {one.id}): {one.state}"
+        if one.ready:
+            told += f" at {one.address} after {one.elapsed:.0f} s"
+        self._say(told)
+        return True
+
+    def _is_failed(self, one: HostView) -> bool:
+        now = self._site.clock.monotonic()
+        if one.failed:
+            return now - self._retried.get(one.id, float("-inf")) > RETRIED
+        self._retried.pop(one.id, None)
+        if one.state == "PENDING" and one.problem:
+            return now - self._waits.setdefault(one.id, now) > PATIENCE
+        self._waits.pop(one.id, None)
+        return not one.ready and now - self._began > HOST_LIMIT
+
+    def _failed(self, one: HostView) -> None:
+        slot = next(slot for slot in self._record.of_kind("hosts") if slot.index == one.index)
+        sentence = one.problem or f"nothing has happened for {HOST_LIMIT / 3600:.0f} hours: 'onehybrid agent status'"
+        if self._decide(f"host {one.name}", sentence, slot):
+            self._retry(one, slot)
+            return
+        self._give_back(self._record.current(slot))
+
+    def _retry(self, one: HostView, slot: Slot) -> None:
+        self._waits.pop(one.id, None)
+        self._retried[one.id] = self._site.clock.monotonic()
+        if one.gone:  # made anew
+            self._record.put(replace(slot, id=None, stage=Stage.PLANNED, problem=""))
+            self._make_all(plan.unfinished(self._record, "hosts"))
+            return
+        self._record.put(replace(slot, problem=""))
+        self._attempt_call(lambda: self._site.oned.set_host_status(one.id, "enable"))
+
+    def _attempt_call(self, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except HybridError as exc:
+            self._say(str(exc))
+
+    def _give_back(self, slot: Slot) -> None:
+        """Give a skipped host's machine back: it would cost money and be of no use."""
+        try:
+            self._returns.delete([slot])
+        except HybridError as exc:
+            self._say(f"{plan.label(slot)} is left out but stays: {exc}")
+            return
+        self._record.put(replace(slot, id=None, stage=Stage.SKIPPED))
+        self._site.store.save(self._record)
+
+    def _see_off(self) -> None:
+        """Wait until the machines of skipped hosts are gone."""
+        if self._record.leaving:
+            unconfirmed = self._returns.confirm()
+            for one in unconfirmed:
+                self._say(f"host {one.name}: its machine {one.machine or '(unknown)'} is not confirmed to be gone")
+            self._site.store.save(self._record)
+
+    # --- telling ----------------------------------------------------------------------------------------------------
+
+    def _say(self, text: str) -> None:
+        self._site.store.note(self._record, text)
+        self._teller.say(text)
+
+    def _enter(self, state: State, *, save: bool = False) -> None:
+        if self._record.state is not state:
+            self._record.state = state
+            self._site.store.note(self._record, state.name)
+            save = True
+        if save:
+            self._site.store.save(self._record)
+
+    def _fail(self, sentence: str) -> None:
+        self._record.problem = sentence
+        self._enter(State.ERROR, save=True)
+
+
+def _all_configuring(views: Sequence[HostView]) -> bool:
+    pending = [one for one in views if not one.ready]
+    return bool(pending) and all(one.state == "CONFIGURING" for one in pending)

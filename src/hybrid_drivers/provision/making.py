@@ -1,0 +1,227 @@
+"""Making the objects of a provision in oned, one at a time, each so that a killed run finds it again.
+
+Before oned is asked the object's slot says MAKING. Objects that are made with a template carry their tag from the
+first moment; a cluster or a host has none in that call, so it is known by a name that was free just before and by
+being empty (docs/decisions/007).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from hybrid_drivers.errors import ConfigError, HybridError, NoSuchObject
+from hybrid_drivers.model import OnedObject, Template, Value
+from hybrid_drivers.provision import tags
+from hybrid_drivers.provision.appmaking import AppMaker
+from hybrid_drivers.provision.hostmaking import HostMaker
+from hybrid_drivers.provision.hostspec import as_attributes
+from hybrid_drivers.provision.kinds import ONED, SERVICE_TEMPLATES
+from hybrid_drivers.provision.meta import apply_meta
+from hybrid_drivers.provision.plan import WORDS, Specs, label
+from hybrid_drivers.provision.record import Record, Slot, Stage, made
+from hybrid_drivers.provision.scope import MadeObjects, scope
+from hybrid_drivers.provision.site import Site
+from hybrid_drivers.provision.template.expand import expand_ranges
+from hybrid_drivers.provision.template.inline import split_credentials
+from hybrid_drivers.provision.template.model import Data, ObjectSpec, ProvisionTemplate
+from hybrid_drivers.provision.template.render import resolve, to_template
+
+IMAGE_READY, IMAGE_ERROR = 1, 5  # OpenNebula Image.h
+WAIT_PAUSE = 0.5  # seconds between two looks at an image
+NOT_IN_TEMPLATE = frozenset({"name", "ds_id", "datastore", "datastores"})  # arguments of calls
+HOST_KEYS = frozenset({"COUNT", "HOSTNAME", "INDEX"})
+
+
+class Maker:
+    """Makes the objects of one provision."""
+
+    def __init__(self, site: Site, record: Record, template: ProvisionTemplate) -> None:
+        self._site, self._record, self._template = site, record, template
+        self._specs = Specs.of(template)
+        self._objects = MadeObjects(site, record)
+        self._hosts = HostMaker(site, record, template)
+        self._ways: Mapping[str, Callable[[Slot, ObjectSpec], Slot]] = {
+            "clusters": self._cluster,
+            "hosts": self._hosts.make,
+            "marketplaceapps": AppMaker(site, record, self._wait_image).make,
+            "flowtemplates": self._flow,
+        }
+
+    def begin(self, slots: Sequence[Slot]) -> None:
+        """Write down, in one go, that these (of one kind) are being made, and which objects there were before."""
+        new = [slot for slot in slots if slot.stage is Stage.PLANNED]
+        if new:
+            after = max((one.id for one in self._pool(new[0].kind)), default=-1)
+            for slot in new:
+                self._record.put(replace(slot, stage=Stage.MAKING, after=after))
+            self._site.store.save(self._record)
+
+    def _pool(self, kind: str) -> list[OnedObject]:
+        """Return the objects of oned among which one of this kind would be found."""
+        if kind == "flowtemplates":
+            return self._site.objects.pool("document", SERVICE_TEMPLATES)
+        return self._site.objects.pool(ONED.get(kind, "image"))
+
+    def make(self, slot: Slot) -> Slot:
+        """Make one object, or find what an earlier run made, and return its slot; the caller saves the record.
+
+        Raises:
+            HybridError: oned refused, a value is wrong, or a wait took too long.
+        """
+        spec = self._resolved(self._specs.of_slot(slot), slot)
+        done = self._ways.get(slot.kind, self._common)(slot, spec)
+        done = self._record.put(replace(done, spec_hash=done.spec_hash or digest(spec)))
+        self._site.store.note(self._record, f"{label(done)} made")
+        return done
+
+    def resolved(self, kind: str, at: int, slot: Slot) -> ObjectSpec:
+        """Return what an object would be made from now, were it made from the template's spec ``at`` of its kind."""
+        return self._resolved(self._specs.by_kind[kind][at], slot)
+
+    def _resolved(self, spec: ObjectSpec, slot: Slot) -> ObjectSpec:
+        if slot.own:
+            spec = replace(spec, provision={**spec.provision, **slot.own})
+        return resolve(spec, scope(self._record, self._objects, self._index(slot)))
+
+    @staticmethod
+    def _index(slot: Slot) -> int:
+        """Return what ${index} is: of a host its number in the provision, of others their place in the template."""
+        return slot.index if slot.kind == "hosts" else slot.spec
+
+    # --- kinds that are made in one call, with their template -------------------------------------------------------
+
+    def _common(self, slot: Slot, spec: ObjectSpec) -> Slot:
+        kind = ONED[slot.kind]
+        found = self._made_before(slot)
+        name = str(spec.body.get("name") or f"{self._record.name}-{WORDS[slot.kind].replace(' ', '-')}-{slot.index}")
+        if found is None:
+            content = self.content(slot, spec, name)
+            place = {"cluster_id": self._cluster_id()} if slot.kind in ("datastores", "networks") else {}
+            if slot.kind == "images":
+                place = {"datastore_id": self._datastore(spec)}
+            object_id = self._site.objects.allocate(kind, content, **place)
+        else:
+            object_id, name = found.id, found.name
+        slot = self._record.put(made(slot, object_id, name))
+        apply_meta(self._site.objects, kind, object_id, spec.meta)
+        if slot.kind == "images":
+            self._wait_image(slot, spec)
+        return slot
+
+    def content(self, slot: Slot, spec: ObjectSpec, name: str = "") -> Template:
+        """Return the attributes of an object, its tag and name among them."""
+        if slot.kind == "networks":
+            spec = expand_ranges(spec)
+        body = {key: value for key, value in spec.body.items() if key.lower() not in NOT_IN_TEMPLATE}
+        pairs: list[tuple[str, Value]] = [("NAME", name or slot.name), *to_template(body)]
+        pairs.append((tags.ATTRIBUTE, tags.with_tag(self._shared(slot, spec), self._record, slot)))
+        return Template(pairs)
+
+    def _shared(self, slot: Slot, spec: ObjectSpec) -> dict[str, str]:
+        """Return PROVISION of a physical object: the template's defaults without credentials, its own over them."""
+        physical = slot.kind in ("clusters", "datastores", "networks")
+        both: dict[str, Data] = {**(self._template.defaults_provision if physical else {}), **spec.provision}
+        _, rest = split_credentials(as_attributes(both))
+        return {key: str(value) for key, value in rest.items() if key not in HOST_KEYS | {"DRIVER", "PM_MAD"}}
+
+    def _cluster_id(self) -> int:
+        cluster_id = self._record.cluster_id
+        if cluster_id is None:
+            raise ConfigError("the provision has no cluster, so nothing can be put into it: it must be made first")
+        return cluster_id
+
+    def _datastore(self, spec: ObjectSpec) -> int:
+        """Return the datastore of an image: named by id, or else the provision's own image datastore."""
+        named = str(spec.body.get("ds_id") or spec.body.get("datastore") or "")
+        if named.isdecimal():
+            return int(named)
+        own = [slot for slot in self._record.exists("datastores") if slot.name == named or not named]
+        for slot in own:
+            datastore = self._site.objects.get("datastore", slot.number)
+            if datastore.template.text("TYPE", "IMAGE_DS") == "IMAGE_DS":
+                return datastore.id
+        raise ConfigError(f"{spec.file}:{spec.line}: the image names no datastore: add ds_id")
+
+    def _wait_image(self, slot: Slot, spec: ObjectSpec) -> None:
+        wishes = self._record.wishes
+        wanted = spec.meta.get("wait", wishes.wait_ready)
+        if wanted in (False, None, "") or slot.id is None:
+            return
+        limit = float(str(spec.meta.get("wait_timeout") or wishes.wait_timeout))
+        until = self._site.clock.monotonic() + limit
+        while (state := self._site.objects.get("image", slot.id).state) != IMAGE_READY:
+            if state == IMAGE_ERROR:
+                raise HybridError(f"{label(slot)} is in error: 'oneimage show {slot.id}' says why")
+            if self._site.clock.monotonic() > until:
+                raise HybridError(f"{label(slot)} is not ready after {limit:.0f} s: wait longer (--wait-timeout)")
+            self._site.clock.sleep(WAIT_PAUSE)
+
+    def _made_before(self, slot: Slot) -> OnedObject | None:
+        """Return the object that an earlier run made and could not write down."""
+        if slot.id is not None:
+            try:
+                return self._site.objects.get(ONED[slot.kind], slot.id)
+            except NoSuchObject:
+                return None
+        if slot.stage is not Stage.MAKING:
+            return None
+        return next((one for one in self._pool(slot.kind) if tags.is_of(one.template, self._record, slot)), None)
+
+    # --- the others -------------------------------------------------------------------------------------------------
+
+    def _cluster(self, slot: Slot, spec: ObjectSpec) -> Slot:
+        name = str(spec.body.get("name") or self._record.name)
+        cluster_id = self._find_cluster(slot, name)
+        if cluster_id is None:
+            cluster_id = self._site.oned.allocate_cluster(name)
+        slot = self._record.put(made(slot, cluster_id, name))
+        content = self.content(slot, spec)
+        self._site.oned.update_cluster(cluster_id, Template(pair for pair in content if pair[0] != "NAME"))
+        for datastore_id in self._template.cluster_datastores:
+            self._attach(cluster_id, datastore_id)
+        return slot
+
+    def _find_cluster(self, slot: Slot, name: str) -> int | None:
+        """Return the cluster an earlier run made: it has the tag, or it is new, blank and has the name."""
+        for one in self._site.oned.clusters():
+            if tags.is_of(one.template, self._record, slot):
+                return one.id
+            if one.name == name and one.id > slot.after and not one.host_ids and not one.template.vector("PROVISION"):
+                return one.id
+            if one.name == name:
+                raise ConfigError(
+                    f"cluster {one.id} is already called '{name}': choose another name, or delete it if it is not used"
+                )
+        return None
+
+    def _attach(self, cluster_id: int, datastore_id: int) -> None:
+        self._site.objects.add_to_cluster(cluster_id, "datastore", datastore_id)
+        lent = [slot for slot in self._record.of_kind("datastores") if slot.attached and slot.id == datastore_id]
+        if not lent:
+            index = self._record.next_index("datastores")
+            name = self._site.objects.get("datastore", datastore_id).name
+            new = Slot(kind="datastores", index=index, spec=-1, attached=True, made_by="clusters")
+            self._record.put(made(new, datastore_id, name))
+
+    def _flow(self, slot: Slot, spec: ObjectSpec) -> Slot:
+        flow = self._site.flow()
+        name = str(spec.body.get("name") or f"{self._record.name}-service-{slot.index}")
+        found = None
+        if slot.stage is Stage.MAKING:
+            found = next(
+                (one for one in flow.service_templates() if one.name == name and one.provision == self._record.id), None
+            )
+        service_id = found.id if found else flow.create_service_template(name, spec.body, provision_id=self._record.id)
+        slot = self._record.put(made(slot, service_id, name))
+        apply_meta(self._site.objects, "document", service_id, spec.meta)
+        return slot
+
+
+def digest(spec: ObjectSpec) -> str:
+    """Return a digest of what an object was made from."""
+    import hashlib
+    import json
+
+    what = [spec.body, spec.provision, spec.connection, spec.configuration]
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]

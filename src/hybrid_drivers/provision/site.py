@@ -1,0 +1,54 @@
+"""What the parts of a provision's life work with: oned, OneFlow, the provider entries, the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hybrid_drivers.clock import Clock, SystemClock
+from hybrid_drivers.config import Location
+from hybrid_drivers.oned.api import Oned
+from hybrid_drivers.oned.objects import Objects
+from hybrid_drivers.oned.oneflow import OneFlow
+from hybrid_drivers.provision.directory import ProviderDirectory
+from hybrid_drivers.provision.store import Store
+
+SHARED = (Path("/usr/share/one/hybrid/provisions"),)  # templates that come with us
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """One front-end, seen by one user of it.
+
+    ``keys`` is the folder for private keys given as text, ``templates`` where shared templates are.
+    """
+
+    oned: Oned
+    objects: Objects
+    flow: Callable[[], OneFlow]  # made when it is needed: few templates have service templates
+    directory: ProviderDirectory
+    store: Store
+    clock: Clock
+    keys: Path
+    templates: tuple[Path, ...]
+    who: str
+
+    @classmethod
+    def of(cls, location: Location, who: str, clock: Clock | None = None) -> Site:
+        """Reach the front-end at ``location`` as the user of its ``one_auth`` file. Raises: ConfigError."""
+        from hybrid_drivers.oned.oneflow import OneFlow
+
+        clock = clock or SystemClock()
+        oned = Oned.from_location(location)
+        return cls(
+            oned=oned,
+            objects=Objects(oned),
+            flow=lambda: OneFlow.from_location(location),
+            directory=ProviderDirectory(oned, location, clock),
+            store=Store(oned, clock, who),
+            clock=clock,
+            keys=location.state / "ssh",
+            templates=(location.etc / "provisions", *SHARED),
+            who=who,
+        )

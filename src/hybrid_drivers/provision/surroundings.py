@@ -1,0 +1,72 @@
+"""What a front-end has to do with a template before anything is made: its providers, and the names that are taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from hybrid_drivers.errors import ConfigError
+from hybrid_drivers.providers.registry import make_provider
+from hybrid_drivers.provision import plan, tags
+from hybrid_drivers.provision.kinds import ONED
+from hybrid_drivers.provision.record import Record
+from hybrid_drivers.provision.site import Site
+from hybrid_drivers.provision.template.model import ObjectSpec, Problem, ProvisionTemplate
+from hybrid_drivers.provision.template.validate import Environment
+
+UNIQUE = ("clusters", "datastores", "networks", "images", "templates", "vntemplates")  # names oned takes once (a user)
+
+
+def environment_of(site: Site, provider_name: str) -> Environment:
+    """Return what the checks of a template may ask a front-end; ``provider_name`` is that of ``--provider``."""
+    return Environment(
+        entry=site.directory.entry,
+        provider=lambda entry: make_provider(entry, site.clock),
+        provider_name=provider_name,
+    )
+
+
+def taken_names(site: Site, template: ProvisionTemplate, name: str, record: Record | None) -> list[Problem]:
+    """Say which names are taken in oned: one call for each kind of object that the template has.
+
+    ``record`` is the provision that is to be gone on with: what it made has its names rightly.
+    """
+    problems: list[Problem] = []
+    for kind in UNIQUE:
+        specs = [(spec, wanted) for spec in template.objects(kind) if (wanted := _name(spec, name))]
+        if not specs:
+            continue
+        ours = {slot.id for slot in record.of_kind(kind)} if record else set()
+        there = {one.name: one for one in site.objects.pool(ONED[kind])}
+        for spec, wanted in specs:
+            one = there.get(wanted)
+            if one is None or one.id in ours or (record and tags.provision_id(one.template) == record.id):
+                continue
+            text = f"{plan.WORDS[kind]} {one.id} is already called '{wanted}': choose another name"
+            problems.append(spec.at("name").problem(text))
+    return problems
+
+
+def provider_names(specs: Iterable[ObjectSpec], template: ProvisionTemplate, chosen: str) -> list[str]:
+    """Return the names of the provider entries that hosts would be rented from, each once."""
+    if chosen:
+        return [chosen]
+    return list(dict.fromkeys(name for name in _named(specs, template) if name))
+
+
+def _named(specs: Iterable[ObjectSpec], template: ProvisionTemplate) -> Iterator[str]:
+    for spec in specs:
+        section = {**template.defaults_provision, **spec.provision}
+        yield str(section.get("provider") or section.get("provider_name") or template.provider or "")
+
+
+def _name(spec: ObjectSpec, name: str) -> str:
+    """Return the name an object will have, empty when that is not known before it is made."""
+    wanted = spec.name or (name if spec.kind == "clusters" else "")
+    return "" if "${" in wanted or "<%" in wanted else wanted
+
+
+def check_name(name: str) -> str:
+    """Return the name of a provision. Raises: ConfigError: oned would not take it."""
+    if not name.strip() or len(name.encode()) > 128 or any(char in name for char in "&|:\\\";/'#{}$<>\n"):
+        raise ConfigError(f"'{name[:60]}' cannot be the name of a provision: choose 1 to 128 plain characters")
+    return name
