@@ -40,12 +40,13 @@ def _words(text: str) -> list[str]:
 
 def _leaving(folder: Path, name: str) -> list[str]:
     """Return the hosts whose machines the agent is giving back (``agent/departures.py`` writes these notes)."""
-    found = []
+    found: dict[object, str] = {}
     for path in sorted(folder.glob("*.json")):
         try:
             note = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue  # gone meanwhile, or damaged: the agent sees to it
-        if isinstance(note, dict) and note.get("account") == name:
-            found.append(str(note.get("name") or note.get("host_id")))
-    return found
+        if isinstance(note, dict) and note.get("account") == name:  # a host may have several, not all with its name
+            host = note.get("host_id")
+            found[host] = found.get(host) or str(note.get("name") or "")
+    return [f"{host} ({called})" if called else str(host) for host, called in found.items()]

@@ -209,10 +209,11 @@ def test_one_in_use_is_neither_deleted_nor_renamed(site: ProviderSite) -> None:
     site.document("q", "{}", 703, PROVISION_SUMMARY={"PROVIDER": "amsterdam"})
     notes = site.location.state / "departures"
     notes.mkdir(parents=True)
+    (notes / "0.json").write_text(json.dumps({"account": "ams", "host_id": 9, "name": ""}))
     (notes / "1.json").write_text(json.dumps({"account": "ams", "host_id": 9, "name": "gone"}))
     (notes / "2.json").write_text(json.dumps({"account": "other", "host_id": 9, "name": "gone"}))
     (notes / "3.json").write_text("{")
-    users.append("the machine of host gone on its way back")
+    users.append("the machine of host 9 (gone) on its way back")
     site.counted()
     assert site.directory.users("ams") == users
     assert site.counted() == ["clusterpool.info", "hostpool.info", "documentpool.info"]
