@@ -51,7 +51,7 @@ def host_allocate(context: Context, name: str, im_mad: str, vm_mad: str, cluster
 
 def host_delete(context: Context, host_id: int) -> int:
     """one.host.delete: first the object goes, then monitoring is stopped."""
-    if get_host(context, host_id).running_vms:
+    if get_host(context, host_id).vms:
         raise Refused(Code.ACTION, "Cannot delete host. Can not remove a host with running VMs")
     context.monitor.delete_host(context.store.remove_host(host_id))
     return host_id

@@ -98,22 +98,34 @@ class ImageObject(OwnedObject):
             self.enter(ImageState.ERROR)
             return
         self.source, self.format = self.source or f"{location}/{self.datastore_id}/{self.id:032x}", self.format or "raw"
-        self.enter(self._at_rest())
+        self.enter(self._state(locked=False))
 
     def use(self, vm_id: int) -> None:
         """Note a machine that uses it."""
         self.vms.add(vm_id)
-        self.enter(self._at_rest())
+        self.enter(self._state(locked=self.state.locked))
 
     def release(self, vm_id: int) -> None:
         """Forget a machine that used it."""
         self.vms.discard(vm_id)
-        self.enter(self._at_rest())
+        self.enter(self._state(locked=self.state.locked))
 
-    def _at_rest(self) -> ImageState:
+    def _state(self, *, locked: bool) -> ImageState:
         if not self.vms:
-            return ImageState.READY
-        return ImageState.USED_PERS if self.persistent else ImageState.USED
+            return ImageState.LOCKED if locked else ImageState.READY
+        if self.persistent:
+            return ImageState.LOCKED_USED_PERS if locked else ImageState.USED_PERS
+        return ImageState.LOCKED_USED if locked else ImageState.USED
+
+    def refusal(self) -> str:
+        """Say why no machine may use it now, in oned's words; empty when one may (``ImageManager::acquire_image``)."""
+        if TYPES[self.type] in (*FILES, "BACKUP"):
+            return f"Image {self.id} ({self.name}) of type {TYPES[self.type]} cannot be used as DISK."
+        if self.state in (ImageState.USED_PERS, ImageState.LOCKED_USED_PERS):
+            return f"Cannot acquire image {self.id}, it is persistent and already in use"
+        if self.state in (ImageState.INIT, ImageState.DISABLED, ImageState.ERROR, ImageState.DELETE, ImageState.CLONE):
+            return f"Cannot acquire image {self.id}, it is in state: {self.state.name}"
+        return ""
 
     def xml(self) -> str:
         """Return ``<IMAGE>``."""

@@ -31,7 +31,8 @@ class Knobs:
     the driver's time limit (``one_im_sh -w``), PROBES_PERIOD/BEACON_HOST and MONITOR_HOST.
 
     ``image_seconds``, ``vnet_seconds``: how long drivers work on an image or a network that is made or deleted;
-    ``image_error``: why every new image ends in ERROR (empty: none does).
+    ``vm_seconds`` on a machine that starts, stops or moves; ``image_error``: why every new image ends in ERROR (empty:
+    none does).
     """
 
     down: str = ""
@@ -46,6 +47,7 @@ class Knobs:
     image_seconds: float = 0.05
     image_error: str = ""
     vnet_seconds: float = 0.05
+    vm_seconds: float = 0.05
 
     @property
     def raft_state(self) -> RaftState:

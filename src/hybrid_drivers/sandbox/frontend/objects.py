@@ -40,7 +40,7 @@ class HostObject:
     template: Attributes = field(default_factory=Attributes)
     total_cpu: int = 0
     total_memory: int = 0
-    running_vms: int = 0
+    vms: set[int] = field(default_factory=set)
     disk: dict[str, str] = field(default_factory=lambda: dict.fromkeys(("DISK_USAGE", *_DISK), "0"))
     monitoring: str = "<MONITORING/>"
 
@@ -117,8 +117,9 @@ class HostObject:
             f"<TOTAL_MEM>{self.total_memory}</TOTAL_MEM><TOTAL_CPU>{self.total_cpu}</TOTAL_CPU>"
             f"<MAX_MEM>{self._free('RESERVED_MEM', self.total_memory)}</MAX_MEM>"
             f"<MAX_CPU>{self._free('RESERVED_CPU', self.total_cpu)}</MAX_CPU>"
-            f"<RUNNING_VMS>{self.running_vms}</RUNNING_VMS><VMS_THREAD>1</VMS_THREAD><DATASTORES>{disk}</DATASTORES><PCI_DEVICES></PCI_DEVICES>"
-            f"<NUMA_NODES></NUMA_NODES></HOST_SHARE><VMS></VMS>{self.template.xml()}"
+            f"<RUNNING_VMS>{len(self.vms)}</RUNNING_VMS><VMS_THREAD>1</VMS_THREAD><DATASTORES>{disk}</DATASTORES>"
+            f"<PCI_DEVICES></PCI_DEVICES><NUMA_NODES></NUMA_NODES></HOST_SHARE>{ids('VMS', self.vms)}"
+            f"{self.template.xml()}"
             f"{self.monitoring if monitoring else '<MONITORING/>'}</HOST>"
         )
 

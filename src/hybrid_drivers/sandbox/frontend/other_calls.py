@@ -1,11 +1,8 @@
-"""The calls of the zone, virtual machines (read only) and the system."""
+"""The calls of the zone and the system."""
 
 from __future__ import annotations
 
 from hybrid_drivers.sandbox.frontend.calls import Code, Context, Method, Refused, change_template, no_such
-
-_DONE = 6  # of a virtual machine
-_ANY, _ALL_BUT_DONE = -2, -1
 
 
 def zone_info(context: Context, zone_id: int, _decrypt: bool = False) -> str:
@@ -38,13 +35,6 @@ def zone_raftstatus(context: Context) -> str:
     )
 
 
-def vmpool_info(context: Context, _owner: int, _first: int, _last: int, state: int) -> str:
-    """one.vmpool.info: what a test has put into ``Store.vms``, by state; -2 is any, -1 all but done."""
-    vms = context.store.vms
-    shown = [xml for of, xml in vms if state in (_ANY, of) or (state == _ALL_BUT_DONE and of != _DONE)]
-    return f"<VM_POOL>{''.join(shown)}</VM_POOL>"
-
-
 def system_version(context: Context) -> str:
     """one.system.version."""
     return context.version
@@ -60,7 +50,6 @@ METHODS = {
     "one.zone.info": Method(zone_info, "i|b"),
     "one.zone.update": Method(zone_update, "is|i", writes=True),
     "one.zone.raftstatus": Method(zone_raftstatus),
-    "one.vmpool.info": Method(vmpool_info, "iiii"),
     "one.system.version": Method(system_version),
     "one.system.config": Method(system_config),
 }

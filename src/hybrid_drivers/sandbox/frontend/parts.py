@@ -24,10 +24,11 @@ from hybrid_drivers.sandbox.frontend.oned_conf import OnedConf
 from hybrid_drivers.sandbox.frontend.server import Server, Site
 from hybrid_drivers.sandbox.frontend.store import Store
 from hybrid_drivers.sandbox.frontend.template_calls import VmTemplates, VnTemplates
+from hybrid_drivers.sandbox.frontend.vm_calls import Vms
 from hybrid_drivers.sandbox.frontend.vnet_calls import Vnets
 
 VERSION = "7.4.0"
-_KINDS = (Datastores(), Vnets(), Images(), VmTemplates(), VnTemplates(), Documents(), Apps())
+_KINDS = (Datastores(), Vnets(), Images(), VmTemplates(), VnTemplates(), Documents(), Apps(), Vms())
 METHODS: Mapping[str, Method] = {
     **host_calls.METHODS,
     **cluster_calls.METHODS,

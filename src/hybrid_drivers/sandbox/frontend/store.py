@@ -17,6 +17,7 @@ from hybrid_drivers.sandbox.frontend.objects import ClusterObject, DocumentObjec
 from hybrid_drivers.sandbox.frontend.oned_conf import OnedConf
 from hybrid_drivers.sandbox.frontend.owned import TemplateObject
 from hybrid_drivers.sandbox.frontend.pool import Agenda, Pool
+from hybrid_drivers.sandbox.frontend.vm_objects import VmObject
 from hybrid_drivers.sandbox.frontend.vnet_objects import VnetObject
 
 FORBIDDEN_IN_NAMES = "&|:\\\";/'#{}$<>"
@@ -40,6 +41,7 @@ class Store:
     templates: Pool[TemplateObject] = field(default_factory=Pool)
     vntemplates: Pool[TemplateObject] = field(default_factory=Pool)
     apps: Pool[AppObject] = field(default_factory=Pool)
+    machines: Pool[VmObject] = field(default_factory=Pool)
     zone: ZoneObject = field(default_factory=ZoneObject)
     vms: list[tuple[int, str]] = field(default_factory=list)
     users: dict[int, str] = field(default_factory=lambda: {0: "oneadmin", 1: "serveradmin"})

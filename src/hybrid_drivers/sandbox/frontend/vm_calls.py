@@ -1,0 +1,211 @@
+"""The calls of virtual machines: made, started, switched off and on, moved, ended. No hypervisor is asked.
+
+Facts: recorded replies; OpenNebula ``VirtualMachineAPI.cc``, ``TemplateAPI.cc``, ``DispatchManagerActions.cc``. There
+is no scheduler: what waits is started by ``one.vm.deploy``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from hybrid_drivers.sandbox.frontend.attributes import Attributes
+from hybrid_drivers.sandbox.frontend.calls import Code, Context, Method, Refused, change_template
+from hybrid_drivers.sandbox.frontend.family import Family
+from hybrid_drivers.sandbox.frontend.pool import Pool
+from hybrid_drivers.sandbox.frontend.store import Store, name_fault
+from hybrid_drivers.sandbox.frontend.template_calls import VmTemplates
+from hybrid_drivers.sandbox.frontend.vm_moves import check_deploy, check_move, place_of
+from hybrid_drivers.sandbox.frontend.vm_objects import Action, Lcm, State, VmObject
+from hybrid_drivers.sandbox.frontend.vm_resources import ResourceFault, close_record, give_back, put_on, take
+
+_ANY, _ALL_BUT_DONE = -2, -1
+_ENDS: Final[Mapping[str, Action]] = {"terminate": Action.TERMINATE, "terminate-hard": Action.TERMINATE_HARD}
+_OFF: Final[Mapping[str, Action]] = {"poweroff": Action.POWEROFF, "poweroff-hard": Action.POWEROFF_HARD}
+
+
+class Vms(Family[VmObject]):
+    """Virtual machines; several may have one name."""
+
+    call, word, taken, root, named_once = "vm", "virtual machine", "VM", "VM", ""
+
+    def pool(self, store: Store) -> Pool[VmObject]:
+        """Return the machines; those that tests only listed are not among them."""
+        return store.machines
+
+    def xml(self, context: Context, one: VmObject, decrypt: bool) -> str:
+        """Return the document."""
+        return one.xml()
+
+    def listed(self, context: Context, one: VmObject) -> str:
+        """Return the short document."""
+        return one.short()
+
+    def update(self, context: Context, object_id: int, text: str, how: int = 0) -> int:
+        """one.vm.update: of the user's part only."""
+        one = self.get(context, object_id)
+        one.user = change_template(one.user, text, how)
+        return object_id
+
+    def of_state(self, context: Context, whose: int, first: int, last: int, state: int, _filter: str = "") -> str:
+        """one.vmpool.info: by state, -2 is any, -1 all but done; ``Store.vms`` come last."""
+
+        def wanted(of: int) -> bool:
+            return state in (_ANY, of) or (state == _ALL_BUT_DONE and of != State.DONE)
+
+        found = self.pool_info(context, whose, first, last, lambda one: wanted(one.state))
+        raw = "".join(xml for of, xml in context.store.vms if wanted(of))
+        return found.replace("</VM_POOL>", f"{raw}</VM_POOL>")
+
+    # --- making one ---
+
+    def allocate(self, context: Context, text: str, hold: bool = False) -> int:
+        """one.vm.allocate."""
+        return self._make(context, self.read(text), hold, self.word)
+
+    def instantiate(
+        self, context: Context, template_id: int, name: str, hold: bool = False, text: str = "", _keep: bool = False
+    ) -> int:
+        """one.template.instantiate: what ``text`` has replaces attributes of the template."""
+        source = VmTemplates().get(context, template_id)
+        attributes = Attributes(source.template.template())
+        attributes.merge(self.read(text).template())
+        attributes.set("TEMPLATE_ID", str(source.id))
+        attributes.set("NAME", name or f"{source.name}-{context.store.machines.next_id}")
+        return self._make(context, attributes, hold, VmTemplates.word)
+
+    def _make(self, context: Context, attributes: Attributes, hold: bool, word: str) -> int:
+        store, made = context.store, VmObject.of(attributes)
+        made.id = store.machines.next_id
+        made.name = made.name or f"one-{made.id}"
+        made.template.set("VMID", str(made.id))
+        try:
+            _check(made)
+            take(store, made)
+        except ResourceFault as exc:
+            raise Refused(Code.ALLOCATE, f"Error allocating a new {word}. {exc}") from exc
+        made.enter(State.HOLD if hold else State.PENDING)
+        return store.machines.put(made).id
+
+    # --- its life ---
+
+    def deploy(
+        self,
+        context: Context,
+        vm_id: int,
+        host_id: int,
+        _enforce: bool = False,
+        datastore_id: int = -1,
+        _more: str = "",
+    ) -> int:
+        """one.vm.deploy: datastore -1 is the first system datastore of the host's cluster."""
+        host, datastore = place_of(context, host_id, datastore_id)
+        one = self.get(context, vm_id)
+        datastore = check_deploy(context, one, host, datastore)
+        put_on(one, host, datastore.id, datastore.tm_mad)
+        one.deploy_id = f"{host.name}:{one.name}:dummy" if host.vm_mad == "dummy" else f"one-{one.id}"
+        self._begin(context, one, Lcm.PROLOG, lambda: one.enter(State.ACTIVE, Lcm.RUNNING))
+        return vm_id
+
+    def action(self, context: Context, name: str, vm_id: int) -> int:
+        """one.vm.action: those of a simple life."""
+        one = self.get(context, vm_id)
+        if name in _ENDS:
+            self._terminate(context, one, _ENDS[name])
+        elif name in _OFF:
+            self._need(one, name, one.state is State.ACTIVE and one.lcm_state is Lcm.RUNNING)
+            self._begin(context, one, Lcm.SHUTDOWN_POWEROFF, lambda: _powered_off(one, _OFF[name]))
+        elif name == "resume":
+            self._need(one, name, one.state is State.POWEROFF)
+            one.history[-1].action = Action.NONE
+            self._begin(context, one, Lcm.BOOT_POWEROFF, lambda: one.enter(State.ACTIVE, Lcm.RUNNING))
+        elif name in ("hold", "release"):
+            self._need(one, name, one.state is (State.PENDING if name == "hold" else State.HOLD))
+            one.enter(State.HOLD if name == "hold" else State.PENDING)
+        else:
+            raise Refused(Code.ACTION, f'Action "{name}" is not supported')
+        return vm_id
+
+    def migrate(
+        self,
+        context: Context,
+        vm_id: int,
+        host_id: int,
+        live: bool,
+        _enforce: bool = False,
+        datastore_id: int = -1,
+        _way: int = 0,
+    ) -> int:
+        """one.vm.migrate: live only one that runs; one that is powered off stays so."""
+        host, datastore = place_of(context, host_id, datastore_id)
+        one = self.get(context, vm_id)
+        datastore = check_move(context, one, host, datastore, live=live)
+        off = one.state is State.POWEROFF
+        close_record(one, Action.LIVE_MIGRATE if live and not off else Action.MIGRATE)
+        context.store.hosts[one.history[-1].host_id].vms.discard(one.id)
+        put_on(one, host, datastore.id, datastore.tm_mad)
+        during = Lcm.PROLOG_MIGRATE_POWEROFF if off else Lcm.MIGRATE if live else Lcm.SAVE_MIGRATE
+        after = (State.POWEROFF, Lcm.LCM_INIT) if off else (State.ACTIVE, Lcm.RUNNING)
+        self._begin(context, one, during, lambda: one.enter(*after))
+        return vm_id
+
+    def _terminate(self, context: Context, one: VmObject, action: Action) -> None:
+        if one.state is State.DONE:
+            return
+        if one.state in (State.PENDING, State.HOLD):
+            _done(context.store, one, action)
+            return
+        busy = one.state is State.ACTIVE and one.lcm_state is not Lcm.RUNNING
+        if busy and not (action is Action.TERMINATE_HARD and one.lcm_state is Lcm.SHUTDOWN):
+            why = f"Could not terminate VM {one.id}, wrong state {one.word}."
+            name = next(name for name, of in _ENDS.items() if of is action)
+            raise Refused(Code.ACTION, f'Error performing action "{name}": {why}')
+        self._begin(context, one, Lcm.SHUTDOWN, lambda: _done(context.store, one, action))
+
+    def _need(self, one: VmObject, name: str, fits: bool) -> None:
+        if not fits:
+            why = f"This action is not available for state {one.word}"
+            raise Refused(Code.ACTION, f'Error performing action "{name}": {why}')
+
+    def _begin(self, context: Context, one: VmObject, during: Lcm, then: Callable[[], None]) -> None:
+        one.enter(State.ACTIVE, during)
+        context.later(context.knobs.vm_seconds, then)
+
+    def methods(self) -> dict[str, Method]:
+        """Machines are terminated, not deleted."""
+        calls = super().methods()
+        del calls["one.vm.delete"]
+        return {
+            **calls,
+            "one.vm.allocate": Method(self.allocate, "s|b", writes=True),
+            "one.vm.deploy": Method(self.deploy, "ii|bis", writes=True),
+            "one.vm.action": Method(self.action, "si", writes=True),
+            "one.vm.migrate": Method(self.migrate, "iib|bii", writes=True),
+            "one.vmpool.info": Method(self.of_state, "iiii|s"),
+            "one.template.instantiate": Method(self.instantiate, "is|bsb", writes=True),
+        }
+
+
+def _check(vm: VmObject) -> None:
+    if fault := name_fault(vm.name):
+        raise ResourceFault(fault)
+    for name, kind in (("CPU", "float or integer"), ("MEMORY", "integer")):
+        try:
+            fits = float(vm.template.text(name)) > 0
+        except ValueError:
+            fits = False
+        if not fits:
+            raise ResourceFault(f"{name} attribute must be a positive {kind} value.")
+
+
+def _powered_off(one: VmObject, action: Action) -> None:
+    one.enter(State.POWEROFF)
+    one.history[-1].action = action
+
+
+def _done(store: Store, one: VmObject, action: Action) -> None:
+    give_back(store, one)
+    close_record(one, action)
+    one.ended = int(time.time())
+    one.enter(State.DONE)

@@ -1,0 +1,174 @@
+"""What a machine takes and gives back: images, addresses, a place on a host.
+
+Facts: OpenNebula ``ImageManagerActions.cc``, ``VirtualNetworkPool.cc``, ``Datastore.cc`` (disk_attribute) and
+``VirtualMachine.cc`` (automatic_requirements).
+"""
+
+from __future__ import annotations
+
+import time
+
+from hybrid_drivers.sandbox.frontend.family import CALLER
+from hybrid_drivers.sandbox.frontend.image_objects import ImageObject
+from hybrid_drivers.sandbox.frontend.objects import HostObject
+from hybrid_drivers.sandbox.frontend.store import Store
+from hybrid_drivers.sandbox.frontend.vm_objects import Record, VmObject
+from hybrid_drivers.sandbox.frontend.vnet_objects import VnetObject
+
+
+class ResourceFault(ValueError):
+    """A machine cannot have what it asks for; ``str()`` is oned's sentence."""
+
+
+def take(store: Store, vm: VmObject) -> None:
+    """Give a new machine its images and addresses. Raises: ResourceFault; then nothing is taken."""
+    try:
+        vm.put_vectors("DISK", [_disk(store, vm, number, one) for number, one in enumerate(vm.vectors("DISK"))])
+        vm.put_vectors("NIC", [_nic(store, vm, number, one) for number, one in enumerate(vm.vectors("NIC"))])
+        vm.template.set("AUTOMATIC_REQUIREMENTS", requirements(clusters_of(store, vm)))
+    except ResourceFault:
+        give_back(store, vm)
+        raise
+
+
+def give_back(store: Store, vm: VmObject) -> None:
+    """Take everything from a machine."""
+    for image in store.images.values():
+        if vm.id in image.vms:
+            image.release(vm.id)
+    for vnet in store.vnets.values():
+        vnet.free(vm.id)
+    for host in store.hosts.values():
+        host.vms.discard(vm.id)
+
+
+def clusters_of(store: Store, vm: VmObject) -> set[int]:
+    """Return the clusters its images and networks are in; empty: anywhere. Raises: ResourceFault."""
+    wanted: set[int] | None = None
+    for one in (*vm.vectors("DISK"), *vm.vectors("NIC")):
+        there = _clusters_now(store, one)
+        if there is not None:
+            wanted = there if wanted is None else wanted & there
+    if wanted is not None and not wanted:
+        raise ResourceFault("Incompatible cluster IDs.")
+    return wanted or set()
+
+
+def _clusters_now(store: Store, resource: dict[str, str]) -> set[int] | None:
+    if "IMAGE_ID" in resource:
+        image = store.images.get(int(resource["IMAGE_ID"]))
+        return set(store.datastores[image.datastore_id].clusters) if image else None
+    if "NETWORK_ID" in resource:
+        vnet = store.vnets.get(int(resource["NETWORK_ID"]))
+        return set(vnet.clusters) if vnet else None
+    return None
+
+
+def requirements(clusters: set[int]) -> str:
+    """Return AUTOMATIC_REQUIREMENTS (recorded without clusters)."""
+    pinned = "!(PIN_POLICY = PINNED)"
+    places = " | ".join(f"CLUSTER_ID = {one}" for one in sorted(clusters))
+    return f"({places}) & {pinned}" if places else pinned
+
+
+def put_on(vm: VmObject, host: HostObject, datastore_id: int, tm_mad: str) -> None:
+    """Begin a record of its history on a host; the capacity is taken there at once."""
+    host.vms.add(vm.id)
+    vm.history.append(
+        Record(
+            sequence=len(vm.history),
+            host_id=host.id,
+            host_name=host.name,
+            cluster_id=host.cluster_id,
+            datastore_id=datastore_id,
+            vm_mad=host.vm_mad,
+            tm_mad=tm_mad,
+        )
+    )
+
+
+def close_record(vm: VmObject, action: int) -> None:
+    """End the last record of its history."""
+    if vm.history:
+        vm.history[-1].ended, vm.history[-1].action = int(time.time()), action
+
+
+def _disk(store: Store, vm: VmObject, number: int, asked: dict[str, str]) -> dict[str, str]:
+    if "IMAGE" not in asked and "IMAGE_ID" not in asked:
+        if asked.get("TYPE", "").upper() not in ("FS", "SWAP"):
+            raise ResourceFault(f"Unknown disk type {asked.get('TYPE', '')}")
+        return {**asked, "DISK_ID": str(number)}
+    image = _image(store, asked)
+    if why := image.refusal():
+        raise ResourceFault(why)
+    image.use(vm.id)
+    datastore = store.datastores[image.datastore_id]
+    return {
+        **asked,
+        "DISK_ID": str(number),
+        "IMAGE": image.name,
+        "IMAGE_ID": str(image.id),
+        "SIZE": str(image.size),
+        "DATASTORE": datastore.name,
+        "DATASTORE_ID": str(datastore.id),
+        "TM_MAD": datastore.tm_mad,
+        "CLUSTER_ID": ",".join(str(one) for one in sorted(datastore.clusters)),
+        "CLONE": "NO" if image.persistent else "YES",
+    }
+
+
+def _image(store: Store, asked: dict[str, str]) -> ImageObject:
+    if number := asked.get("IMAGE_ID", ""):
+        found = store.images.get(int(number)) if number.isdecimal() else None
+        if found is None:
+            raise ResourceFault(f"Image with ID: {number} does not exist")
+        return found
+    name = asked["IMAGE"]
+    held = store.images.holder(name, CALLER)
+    if held is None:
+        raise ResourceFault(
+            f"User {CALLER} does not own an image with name: {name} . Set IMAGE_UNAME or IMAGE_UID of owner in DISK."
+        )
+    return store.images[held]
+
+
+def _nic(store: Store, vm: VmObject, number: int, asked: dict[str, str]) -> dict[str, str]:
+    if "NETWORK" not in asked and "NETWORK_ID" not in asked:  # NETWORK_MODE="auto": chosen when it is deployed
+        return {**asked, "NIC_ID": str(number)}
+    vnet = _vnet(store, asked)
+    for one in vnet.ranges.values():
+        if address := one.lease(vm.id, asked.get("IP", "")):
+            vnet.updated_vms.add(vm.id)
+            return {**asked, **_of_network(vnet), **address, "NIC_ID": str(number), "TARGET": f"one-{vm.id}-{number}"}
+    raise ResourceFault(f"Cannot get IP/MAC lease from virtual network {vnet.id}.")
+
+
+def _vnet(store: Store, asked: dict[str, str]) -> VnetObject:
+    if number := asked.get("NETWORK_ID", ""):
+        found = store.vnets.get(int(number)) if number.isdecimal() else None
+        if found is None:
+            raise ResourceFault(f"Virtual network with ID: {number} does not exist")
+        return found
+    name = asked.get("NETWORK", "")
+    held = store.vnets.holder(name, CALLER)
+    if held is None:
+        raise ResourceFault(
+            f"User {CALLER} does not own a network with name: {name} . "
+            "Set NETWORK_UNAME or NETWORK_UID of owner in NIC."
+        )
+    return store.vnets[held]
+
+
+def _of_network(vnet: VnetObject) -> dict[str, str]:
+    told = {
+        "NETWORK": vnet.name,
+        "NETWORK_ID": str(vnet.id),
+        "BRIDGE": vnet.bridge,
+        "BRIDGE_TYPE": vnet.bridge_type,
+        "VN_MAD": vnet.vn_mad,
+        "PHYDEV": vnet.phydev,
+        "VLAN_ID": vnet.vlan_id,
+        "CLUSTER_ID": ",".join(str(one) for one in sorted(vnet.clusters)),
+        "SECURITY_GROUPS": vnet.template.text("SECURITY_GROUPS", "0"),
+    }
+    return {key: value for key, value in told.items() if value}
