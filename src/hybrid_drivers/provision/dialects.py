@@ -6,12 +6,14 @@ templates below ``share/oneprovision``, and OneProvision 5.12's documentation of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.providers import registry
 from hybrid_drivers.providers.attributes import GENERIC
 
+T = TypeVar("T")
 DRIVERS: Mapping[str, str] = {
     "aws": "ec2",
     "ec2": "ec2",
@@ -82,3 +84,20 @@ def known_attributes(driver: str) -> frozenset[str]:
     row = registry.driver(driver)
     own = {one.name for one in row.attributes} | set(row.aliases) | set(row.inline)
     return frozenset({*own, *GENERIC, *STEERING, *_KEYS.get(driver, {}), *(["ROOT_SIZE"] if driver == "ec2" else [])})
+
+
+HYPERVISOR = "oneprovision_hypervisor"  # 6.x: which packages its playbooks install; here playbooks differ by that
+_LXC: Mapping[str, str] = {  # playbook -> the same with LXC
+    **dict.fromkeys(("evpn", "aws", "equinix", "packet", "google", "digitalocean", "vultr", "scaleway"), "evpn_lxc"),
+    "default": "default_lxc",
+}
+
+
+def host_configuration(
+    playbooks: Sequence[str], configuration: Mapping[str, T]
+) -> tuple[tuple[str, ...], dict[str, T]]:
+    """Return a host's playbooks and parameters as they are called here."""
+    left = {key: value for key, value in configuration.items() if key != HYPERVISOR}
+    if configuration.get(HYPERVISOR) == "lxc":
+        return tuple(_LXC.get(one, one) for one in playbooks), left
+    return tuple(playbooks), left

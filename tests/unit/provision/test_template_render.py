@@ -61,7 +61,7 @@ def test_ceph_counts_make_hosts_with_their_groups() -> None:
 
 @pytest.mark.parametrize("count", ["0", "-1", "two", "1.5", "10001", "9" * 5000, "${input.n}", "²"])
 def test_a_wrong_count_is_said_with_its_place(count: str) -> None:
-    with pytest.raises(TemplateError, match=r"t:3: provision.count: must be a whole number from 1 to 10000"):
+    with pytest.raises(TemplateError, match=r"t:3: hosts.0.provision.count: must be a whole number from 1 to 10000"):
         expand_hosts(template_of("hosts:\n" + host(hostname="a", count=count)))
 
 
@@ -142,14 +142,14 @@ def test_inputs_without_a_value_are_all_said() -> None:
     template = template_of(INPUTS + "cluster: {a: '${input.n}'}\ntemplates: [{name: '${input.n}', b: '<% x %>'}]\n")
     with pytest.raises(TemplateError) as caught:
         with_inputs(template, {})
-    assert [one.key for one in caught.value.problems] == ["name", "b", "a"]
+    assert [one.key for one in caught.value.problems] == ["templates.0.name", "templates.0.b", "cluster.a"]
 
 
 def test_resolving_says_all_that_is_wrong() -> None:
     spec = template_of("images: [{name: '${x}', meta: {uid: '${image.9.id}'}, a: [{b: '<% %>'}]}]").images[0]
     with pytest.raises(TemplateError) as caught:
         resolve(spec, Scope(name="p"))
-    assert [one.key for one in caught.value.problems] == ["name", "a.0.b", "meta.uid"]
+    assert [one.key for one in caught.value.problems] == ["images.0.name", "images.0.a.0.b", "images.0.meta.uid"]
 
 
 def test_numbers_stay_numbers_where_types_count() -> None:

@@ -14,6 +14,7 @@ from hybrid_drivers.yamlfile import LARGEST, parse_yaml
 MOST_VALUES = 50_000  # of one file, aliases followed
 MOST_FILES = 64  # read for one template
 UPSTREAM = "/usr/share/one/oneprovision"  # where OneProvision has its templates; newer OpenNebula has none
+PARENTS = "parents"  # folder of those that are there to be extended
 
 
 def load_template(path: Path, search: Sequence[Path]) -> ProvisionTemplate:
@@ -116,7 +117,8 @@ class _Loader:
         folders = [path.parent, Path.cwd(), *self._search]
         candidates = [folder / name for folder in folders]
         if name.startswith(f"{UPSTREAM}/"):
-            candidates += [folder / PurePosixPath(name).name for folder in self._search]
+            last = PurePosixPath(name).name
+            candidates += [folder / part / last for folder in self._search for part in (".", PARENTS)]
         try:
             return next((one for one in candidates if one.is_file()), None)
         except OSError:  # a name that is too long

@@ -78,7 +78,7 @@ def template_of(draft: Draft, file: str, problems: list[Problem]) -> ProvisionTe
 
 def _cluster(spec: ObjectSpec | None, name: str, at: Place) -> ObjectSpec:
     if spec is None:
-        return ObjectSpec(kind="clusters", body={"name": name}, file=at.file, line=at.line)
+        return ObjectSpec(kind="clusters", body={"name": name}, file=at.file, line=at.line, key="cluster")
     return spec if spec.name else replace(spec, body={"name": name, **spec.body})
 
 

@@ -98,8 +98,8 @@ class TemplateError(ConfigError):
 class ObjectSpec:
     """One object of the template. ``body`` are all keys but the five sections, as in the YAML.
 
-    ``lines`` are those of its keys, named with dots (``provision.plan``, ``ar.0.ip``). ``index`` is a host's number
-    within the provision, from 0, where it is known.
+    ``key`` is its own (``hosts.0``); ``lines`` are those of the keys in it, named with dots (``provision.plan``,
+    ``ar.0.ip``). ``index`` is a host's number within the provision, from 0, where it is known.
     """
 
     kind: str
@@ -111,6 +111,7 @@ class ObjectSpec:
     index: int | None = None
     file: str = field(default="", compare=False)
     line: int = field(default=0, compare=False)
+    key: str = field(default="", compare=False)
     lines: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -119,12 +120,13 @@ class ObjectSpec:
         named = next((self.body[key] for key in ("name", "NAME") if self.body.get(key)), "")
         return named if isinstance(named, str) else ""
 
-    def at(self, key: str) -> Place:
+    def at(self, key: str = "") -> Place:
         """Return where a key of it stands (``provision.plan``): the nearest one known above it."""
         known = key
         while known and known not in self.lines:
             known = known.rpartition(".")[0]
-        return Place(file=self.file, line=self.lines.get(known, self.line), key=key)
+        path = ".".join(one for one in (self.key, key) if one)
+        return Place(file=self.file, line=self.lines.get(known, self.line), key=path)
 
 
 @dataclass(frozen=True, kw_only=True)

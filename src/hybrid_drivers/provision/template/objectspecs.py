@@ -43,6 +43,7 @@ class _ObjectReader:
             meta=self._flat("meta", META),
             file=self._file,
             line=line,
+            key=self._key,
             lines=dict(lines_of(tree)),
         )
         return spec, datastores
