@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,12 @@ COMPLETION = "share/bash-completion/completions/onehybrid"
 def told(said: str) -> list[str]:
     """Return what was said of names."""
     return [line for line in said.splitlines() if line.startswith("commands:") or line.startswith(tuple(NAMES))]
+
+
+def run(one: Path, name: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the front-end as an operator does."""
+    environment = {"PATH": os.environ["PATH"], "ONE_LOCATION": str(one), "LC_ALL": "C.UTF-8"}
+    return subprocess.run([str(one / "bin" / name), *words], env=environment, capture_output=True, text=True)
 
 
 def test_all_names_where_there_are_none(checkout: Path, one: Path) -> None:
@@ -87,6 +94,27 @@ def test_completion_scripts_and_pages_come_with_the_commands(checkout: Path, one
     assert (one / "share/zsh/site-functions/_onehybrid").read_text().startswith("#compdef onehybrid\n")
     assert "complete " in (one / "share/fish/vendor_completions.d/onehybrid.fish").read_text()
     assert (one / "share/man/man1/onehybrid.1").read_text().startswith('.TH "ONEHYBRID" "1"')
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_that_is_given_is_the_program_with_its_page_and_completion(checkout: Path, one: Path, name: str) -> None:
+    linked(checkout, one)
+    assert run(one, name, "--help").stdout.startswith(f"Usage: {name} [OPTIONS] COMMAND")
+    assert run(one, name, "list", "--describe").stdout.startswith("ID ")
+    assert run(one, name, "nonsense").returncode == 255
+    assert f"_{name}" in (one / f"share/bash-completion/completions/{name}").read_text()
+    assert (one / f"share/zsh/site-functions/_{name}").read_text().startswith(f"#compdef {name}\n")
+    assert f"complete -c {name}" in (one / f"share/fish/vendor_completions.d/{name}.fish").read_text()
+    assert f"{name} list" in (one / f"share/man/man1/{name}.1").read_text().replace("\\-", "-")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_said_to_use_instead_of_a_taken_name_works(checkout: Path, one: Path, name: str) -> None:
+    write(one / "bin" / name, FOREIGN)
+    linked(checkout, one)
+    words = NAMES[name].split()
+    assert run(one, *words, "--help").stdout.startswith(f"Usage: {NAMES[name]} [OPTIONS] COMMAND")
+    assert run(one, *words, "nonsense").returncode == 255
 
 
 def test_what_others_put_in_their_place_stays(checkout: Path, one: Path) -> None:

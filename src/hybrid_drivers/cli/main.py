@@ -36,7 +36,7 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Be ``onehybrid``: exit code 1 for a failure, 2 (``configure``: 1) when called wrongly."""
-    programs.run(cli, "onehybrid", failure=1)
+    programs.run(lambda: cli, "onehybrid", failure=1)
 
 
 def provision_main() -> NoReturn:
@@ -50,4 +50,4 @@ def provider_main() -> NoReturn:
 
 
 def _be(name: str) -> NoReturn:
-    programs.run(programs.with_version(load(NAMES[name]), name), name, failure=255, misuse=255)
+    programs.run(lambda: programs.with_version(load(NAMES[name]), name), name, failure=255, misuse=255)

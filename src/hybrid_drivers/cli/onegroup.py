@@ -20,15 +20,10 @@ class OneGroup(LazyGroup):
         try:
             return super().invoke(ctx)
         except click.UsageError as error:
-            raise Misused(error.format_message(), error.ctx) from error
+            error.exit_code = FAILURE  # type: ignore[misc] # declared of the class, read from the instance
+            raise
         except HybridError as error:
             raise Failed(error) from error
-
-
-class Misused(click.UsageError):
-    """A wrong call."""
-
-    exit_code = FAILURE
 
 
 class Failed(click.ClickException):

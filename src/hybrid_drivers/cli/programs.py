@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Callable
 from typing import NoReturn
 
 import click
@@ -15,15 +16,15 @@ from hybrid_drivers.errors import HybridError
 log = logging.getLogger(__name__)
 
 
-def run(command: click.Command, name: str, *, failure: int, misuse: int | None = None) -> NoReturn:
-    """Run ``command`` as the program ``name``, and exit.
+def run(load: Callable[[], click.Command], name: str, *, failure: int, misuse: int | None = None) -> NoReturn:
+    """Run the command that ``load`` returns as the program ``name``, and exit.
 
     A failure exits with ``failure``, a wrong call with ``misuse`` (None: click's, mostly 2).
 
     An error of ours is one sentence; so is a fault of this program, whose traceback goes to the debug log only.
     """
     try:
-        code = command.main(prog_name=name, standalone_mode=False, help_option_names=["-h", "--help"])
+        code = load().main(prog_name=name, standalone_mode=False, help_option_names=["-h", "--help"])
     except click.ClickException as error:
         error.show()
         code = error.exit_code if misuse is None else misuse

@@ -102,6 +102,24 @@ def test_bash_completes_onehybrid() -> None:
     assert in_bash("onehybrid configure --", text, "onehybrid")[:3] == ["--check", "--all", "--cluster"]
 
 
+PROGRAMS = {name: script("bash", name, command) for name, command, _ in programs()}
+OURS = [
+    ("oneprovision s", ["scale", "show"]),
+    ("oneprovision host re", ["reboot", "resume"]),
+    ("oneprovision create --fail-s", ["--fail-skip", "--fail-sleep"]),
+    ("oneprovision list --operator ", ["AND", "OR"]),
+    ("oneprovision vnet list --del", ["--delimiter", "--delay"]),
+    ("oneprovider ch", ["check", "chgrp", "chmod", "chown"]),
+    ("onehybrid provision host po", ["poweroff"]),
+]
+
+
+@pytest.mark.parametrize(("line", "offered"), OURS)
+def test_bash_completes_our_programs(line: str, offered: list[str]) -> None:
+    name = line.partition(" ")[0]
+    assert in_bash(line, PROGRAMS[name], name) == offered
+
+
 def test_a_tab_in_bash_types_the_rest(tmp_path: Path) -> None:
     (tmp_path / "script").write_text(script("bash", "onehybrid", cli))
     ours, theirs = pty.openpty()

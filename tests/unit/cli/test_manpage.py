@@ -111,3 +111,23 @@ def test_every_command_and_option_of_ours_is_there(tmp_path: Path) -> None:
     shown = plain("onehybrid", tmp_path)
     for words in ("onehybrid agent log-level", "onehybrid configure [OPTIONS] [HOST]...", "--cluster NAME", "NO_COLOR"):
         assert words in shown
+
+
+@pytest.mark.parametrize("name", ["oneprovision", "oneprovider"])
+def test_the_pages_of_the_groups_have_their_own_names_and_codes(name: str, tmp_path: Path) -> None:
+    shown = plain(name, tmp_path)
+    for words in (f"{name} list [OPTIONS]", f"{name} show [OPTIONS] ID|NAME", "255 Something failed."):
+        assert words in shown
+    assert "onehybrid" not in shown.partition("COMMANDS")[2].partition("ENVIRONMENT")[0].replace("'onehybrid", "")
+
+
+def test_the_page_of_oneprovision_goes_down_to_the_last_command(tmp_path: Path) -> None:
+    shown = plain("oneprovision", tmp_path)
+    for words in (
+        "oneprovision create [OPTIONS] FILE",
+        "oneprovision host add [OPTIONS] PROVISION",
+        "oneprovision vnet delete [OPTIONS] WHICH...",
+        "--fail-modes MODE,...",
+        "-d, --delay SECONDS",
+    ):
+        assert words in shown

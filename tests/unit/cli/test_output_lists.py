@@ -16,9 +16,11 @@ from click.testing import CliRunner
 
 from hybrid_drivers.cli.output import Column, Listing, ListOutput, listing_options
 from hybrid_drivers.cli.output import filters as filtering
-from hybrid_drivers.cli.output.table import Layout, measure
+from hybrid_drivers.cli.output.table import Layout, colour, measure
 from hybrid_drivers.cli.output.terminal import Terminal
 from hybrid_drivers.errors import ConfigError
+from hybrid_drivers.provision.progress import STATES
+from hybrid_drivers.provision.record import State
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,14 @@ def test_into_a_pipe_nothing_is_cut_or_coloured() -> None:
         "10 edge2-in-amsterdam ERROR",
         " 9 -                  CONFIGURING",
     ]
+
+
+def test_the_states_of_provisions_and_hosts_have_colours() -> None:
+    provisions = [state.name for state in State]
+    shown = {word: colour(word) for word in (*provisions, *STATES)}
+    assert {word for word, name in shown.items() if name == "good"} == {"RUNNING", "READY"}
+    assert {word for word, name in shown.items() if name == "bad"} == {"ERROR"}
+    assert {name for word, name in shown.items() if word not in ("RUNNING", "READY", "ERROR")} == {"busy"}
 
 
 def test_chosen_columns_come_in_the_order_asked_for() -> None:

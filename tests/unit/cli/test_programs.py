@@ -14,7 +14,7 @@ import pytest
 
 from hybrid_drivers import __version__
 from hybrid_drivers.agent import logs
-from hybrid_drivers.cli import main
+from hybrid_drivers.cli import lazygroup, main
 from hybrid_drivers.errors import ConfigError
 
 SECRET = "s3cret-in-a-fault"
@@ -104,6 +104,34 @@ def test_onehybrid_keeps_its_exit_codes(run: Callable[..., tuple[int, str, str]]
     assert run(main.main, "what")[0] == 2
     assert run(main.main, "configure")[0] == 1
     assert run(main.main, "--version") == (0, f"onehybrid, version {__version__}\n", "")
+
+
+@pytest.mark.parametrize(("program", "code"), [("provision_main", 255), ("main", 1)])
+def test_a_program_that_cannot_even_be_loaded_says_so(
+    run: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, program: str, code: int
+) -> None:
+    def broken(name: str) -> click.Command:
+        raise ModuleNotFoundError(f"No module named 'what {name} needs'")
+
+    monkeypatch.setattr(main, "load", broken)
+    monkeypatch.setattr(lazygroup, "load", lambda table, name: broken(name))
+    ended, output, said = run(getattr(main, program), "provision", "list")
+    assert (ended, output) == (code, "")
+    assert said.endswith("ModuleNotFoundError: No module named 'what provision needs'; please report it.\n")
+
+
+@pytest.mark.parametrize(
+    "words", [("provision", "host"), ("provision", "host", "what"), ("provider", "list", "--what")]
+)
+def test_a_wrong_call_of_a_group_exits_as_its_own_program_does(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["x", *words])
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    said = capsys.readouterr().err
+    assert ended.value.code in ((0, 255) if words[-1] == "host" else (255,))  # help alone is no error to older clicks
+    assert said.count("Usage: ") <= 1
 
 
 def test_a_reader_that_left_is_no_traceback() -> None:

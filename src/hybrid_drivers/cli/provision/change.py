@@ -10,13 +10,12 @@ import click
 
 from hybrid_drivers.cli.clilog import logging_options
 from hybrid_drivers.cli.output import printable
-from hybrid_drivers.cli.provision.carrying import carry_out, sure
+from hybrid_drivers.cli.provision.carrying import Work, carry_out, carry_out_all, sure
 from hybrid_drivers.cli.provision.configuring import configure_hosts
 from hybrid_drivers.cli.provision.create import INPUTS, PROVIDER, TIMEOUT
 from hybrid_drivers.cli.provision.fail_options import fail_options
 from hybrid_drivers.cli.provision.front_end import here
 from hybrid_drivers.cli.provision.order import reordered
-from hybrid_drivers.cli.provision.tell import teller
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.provision import changes
 from hybrid_drivers.provision.differences import Difference, summary
@@ -33,7 +32,7 @@ DIFFERS = 2  # exit code of diff
 @click.option("--cleanup", is_flag=True, help="Delete virtual machines on its hosts and images in its datastores, too.")
 @TIMEOUT
 @click.option("--threads", "-t", type=int, help="Accepted for OneProvision's sake.", expose_value=False)
-@fail_options
+@fail_options(cleanup=False)
 @logging_options()
 def delete(which: tuple[str, ...], cleanup: bool, cleanup_timeout: float, failures: Failures) -> None:
     """Delete provisions: all they made, the machines first, and nothing else.
@@ -41,17 +40,19 @@ def delete(which: tuple[str, ...], cleanup: bool, cleanup_timeout: float, failur
     Refused while virtual machines run on the hosts or others have images in the datastores, unless --cleanup is given.
     """
     site = here()
-    for one in [site.store.find(word) for word in which]:
-        with teller() as tell:
-            take_away(site, one.id, tell, cleanup=cleanup, timeout=cleanup_timeout)
-        click.echo(f"provision {one.id} '{printable(one.name)}' is deleted; no machine of it is left")
+
+    def deletion(number: int) -> Work:
+        return lambda tell: take_away(site, number, tell, cleanup=cleanup, timeout=cleanup_timeout)
+
+    works = {f"provision {one.id} '{one.name}'": deletion(one.id) for one in map(site.store.find, which)}
+    carry_out_all(works, "is deleted; no machine of it is left", failures, site.clock)
 
 
 @click.command()
 @WHICH
 @click.argument("hosts", type=click.IntRange(min=0))
 @YES
-@fail_options
+@fail_options(cleanup=False)
 @logging_options()
 def scale(which: str, hosts: int, yes: bool, failures: Failures) -> None:
     """Bring the number of hosts to HOSTS.
@@ -71,7 +72,7 @@ def scale(which: str, hosts: int, yes: bool, failures: Failures) -> None:
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @INPUTS
 @PROVIDER
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--json", "-j", "as_json", is_flag=True, help="Print JSON.")
 @logging_options()
 def diff(which: str, file: Path | None, user_inputs: str, provider: str, as_json: bool) -> None:
     """Show what differs between a provision and its template, or the template FILE; change nothing.
@@ -97,7 +98,7 @@ def diff(which: str, file: Path | None, user_inputs: str, provider: str, as_json
 @PROVIDER
 @click.option("--replace", is_flag=True, help="Also hosts that would rent something else: new machines for old ones.")
 @YES
-@fail_options
+@fail_options(cleanup=False)
 @logging_options()
 def apply(
     *, which: str, file: Path | None, user_inputs: str, provider: str, replace: bool, yes: bool, failures: Failures

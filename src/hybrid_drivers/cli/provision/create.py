@@ -31,7 +31,9 @@ TIMEOUT = click.option(
     help="How long a virtual machine or image may take to go.",
 )
 INPUTS = click.option("--user-inputs", metavar="NAME=VALUE,...", default="", help="Values of the template's inputs.")
-PROVIDER = click.option("--provider", metavar="NAME", default="", help="Rent from this provider, whatever it says.")
+PROVIDER = click.option(
+    "--provider", metavar="NAME", default="", help="Rent from this provider, whatever the template says."
+)
 
 
 @click.command()
@@ -58,19 +60,26 @@ def validate(file: Path, dump: bool, user_inputs: str, provider: str) -> None:
 @FILE
 @click.option("--dry-run", is_flag=True, help="Show what would be made and what it costs; make nothing.")
 @click.option("--json", "as_json", is_flag=True, help="With --dry-run: print JSON.")
-@click.option("--name", metavar="NAME", default="", help="Call it so, instead of what the template says.")
+@click.option("--name", metavar="NAME", default="", help="Call it NAME, whatever the template says.")
 @PROVIDER
 @INPUTS
 @click.option("--skip-provision", is_flag=True, help="Make no hosts.")
 @click.option("--skip-config", is_flag=True, help="Rent the hosts and do not configure them.")
 @click.option("--wait-ready", is_flag=True, help="Wait until images are ready.")
-@click.option("--wait-timeout", type=click.FloatRange(min=1), default=60, metavar="SECONDS", help="Of one image (60).")
+@click.option(
+    "--wait-timeout",
+    type=click.FloatRange(min=1),
+    default=60,
+    metavar="SECONDS",
+    show_default=True,
+    help="How long one image may take.",
+)
 @click.option("--cleanup", is_flag=True, help="Accepted: taking everything away again always includes images.")
 @TIMEOUT
 @click.option("--threads", "-t", metavar="N", type=int, help=IGNORED, expose_value=False)
 @click.option("--ping-timeout", metavar="SECONDS", type=int, help=IGNORED, expose_value=False)
 @click.option("--ping-retries", metavar="N", type=int, help=IGNORED, expose_value=False)
-@fail_options
+@fail_options()
 @logging_options()
 def create(
     *,
@@ -90,7 +99,7 @@ def create(
 ) -> None:
     """Make a provision from the template FILE: a cluster, its datastores and networks, hosts, and what runs there.
 
-    Prints the id first and last. Interrupted, it is resumed by 'resume ID', or by the same command again.
+    Prints its id first and last. When it was interrupted, 'resume ID' goes on, and so does the same command.
     """
     wishes = Wishes(
         provider=provider,
@@ -113,7 +122,7 @@ def create(
 @click.command()
 @click.argument("which", metavar="ID|NAME")
 @TIMEOUT
-@fail_options
+@fail_options()
 @logging_options()
 def resume(which: str, cleanup_timeout: float, failures: Failures) -> None:
     """Go on with a provision that was interrupted, or had a failure that is mended."""

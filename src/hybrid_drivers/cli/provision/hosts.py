@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import click
 
 from hybrid_drivers.cli.clilog import logging_options
 from hybrid_drivers.cli.output import Column, Listing, ListOutput, listing_options, printable, top_options
-from hybrid_drivers.cli.provision.carrying import carry_out
+from hybrid_drivers.cli.provision.carrying import Work, carry_out, carry_out_all
 from hybrid_drivers.cli.provision.configuring import configure_hosts
 from hybrid_drivers.cli.provision.fail_options import fail_options
 from hybrid_drivers.cli.provision.front_end import here
-from hybrid_drivers.cli.provision.tell import lasting, teller
+from hybrid_drivers.cli.provision.tell import lasting
 from hybrid_drivers.model import Host
 from hybrid_drivers.provision import addresses, changes
 from hybrid_drivers.provision.failures import Failures
@@ -53,6 +53,7 @@ def host() -> None:
 
 @host.command("list")
 @listing_options(HOSTS)
+@logging_options(letter=False)
 def list_(output: ListOutput[HostRow]) -> None:
     """List the hosts of all provisions."""
     site = here()
@@ -61,8 +62,9 @@ def list_(output: ListOutput[HostRow]) -> None:
 
 @host.command()
 @top_options(HOSTS)
+@logging_options(letter=False)
 def top(output: ListOutput[HostRow]) -> None:
-    """List the hosts of all provisions, again and again, until Ctrl-C."""
+    """List the hosts of all provisions, again and again."""
     site = here()
     output.run(lambda: host_rows(site))
 
@@ -72,10 +74,10 @@ def top(output: ListOutput[HostRow]) -> None:
 @click.option("--amount", type=click.IntRange(1, 1000), help="How many (1, or as many as there are names).")
 @click.option("--hostnames", metavar="NAME,...", default="", help="What they are called.")
 @click.option("--host-params", metavar="KEY=VALUE,...", default="", help="PROVISION keys of theirs, like plan=...")
-@fail_options
+@fail_options(cleanup=False)
 @logging_options()
 def add(provision: str, amount: int | None, hostnames: str, host_params: str, failures: Failures) -> None:
-    """Add hosts to PROVISION, made like the last one of its template."""
+    """Add hosts to a provision. They are made like the last one of its template."""
     site = here()
     found = site.store.find(provision)
     names = [name.strip() for name in hostnames.split(",") if name.strip()]
@@ -92,17 +94,20 @@ def add(provision: str, amount: int | None, hostnames: str, host_params: str, fa
 
 @host.command()
 @WHICH
-@fail_options
+@fail_options(cleanup=False)
 @logging_options()
 def delete(which: tuple[str, ...], failures: Failures) -> None:
-    """Give hosts back: their machines, and the hosts in oned. Their provision goes on without them."""
+    """Give hosts and their machines back. Their provisions go on without them."""
     site = here()
     by_provision: dict[int, list[int]] = {}
     for one in [find(site, word) for word in which]:
         by_provision.setdefault(provision_of(one), []).append(one.id)
-    for provision_id, ids in by_provision.items():
-        with teller() as tell:
-            changes.remove_hosts(site, provision_id, ids, tell)
+
+    def deletion(number: int, ids: Sequence[int]) -> Work:
+        return lambda tell: changes.remove_hosts(site, number, ids, tell)
+
+    works = {f"host {', '.join(map(str, ids))}": deletion(number, ids) for number, ids in by_provision.items()}
+    carry_out_all(works, "given back", failures, site.clock)
 
 
 @host.command()
@@ -110,7 +115,7 @@ def delete(which: tuple[str, ...], failures: Failures) -> None:
 @FORCE
 @logging_options()
 def poweroff(which: tuple[str, ...], force: bool) -> None:
-    """Switch machines off and take the hosts offline; they are still paid for."""
+    """Switch machines off, their hosts offline. They are still paid for."""
     site = here()
     _each(site, which, HostPower(site, force=force).off, "is switched off")
 
@@ -126,7 +131,7 @@ def resume(which: tuple[str, ...]) -> None:
 
 @host.command()
 @WHICH
-@click.option("--hard", "-H", is_flag=True, help="As by the machine's button.")
+@click.option("--hard", "-H", is_flag=True, help="Like the machine's reset button.")
 @FORCE
 @logging_options()
 def reboot(which: tuple[str, ...], hard: bool, force: bool) -> None:
@@ -145,11 +150,11 @@ def configure(which: tuple[str, ...], force: bool) -> None:
     configure_hosts([find(site, word).id for word in which])
 
 
-@host.command(context_settings={"ignore_unknown_options": True})
+@host.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("which", metavar="HOST")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def ssh(which: str, command: tuple[str, ...]) -> None:
-    """Log in to a host by SSH, or run COMMAND there; the host key is the pinned one."""
+    """Log in to a host by SSH, or run COMMAND there. Its host key must be the pinned one."""
     from hybrid_drivers.cli.provision.login import log_in
 
     click.get_current_context().exit(log_in(find(here(), which), command))
@@ -165,7 +170,10 @@ def ip() -> None:
 @click.option("--amount", type=click.IntRange(1, 65536), default=1, show_default=True, help="How many addresses.")
 @logging_options()
 def add_ip(provision: str, amount: int) -> None:
-    """Add addresses to the public network of PROVISION: one more range like its first with an IPAM driver."""
+    """Add addresses to the public network of a provision.
+
+    They are one more address range, like its first one with an IPAM driver.
+    """
     site = here()
     record = site.store.read(site.store.find(provision).id)
     network = addresses.add(site, record, amount)

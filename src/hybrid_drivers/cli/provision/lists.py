@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 import click
 
+from hybrid_drivers.cli.clilog import logging_options
 from hybrid_drivers.cli.output import (
     Column,
     Listing,
@@ -64,6 +65,7 @@ HOSTS: Listing[HostView] = Listing(
 
 @click.command("list")
 @listing_options(PROVISIONS)
+@logging_options(letter=False)
 def list_(output: ListOutput[Row]) -> None:
     """List all provisions."""
     site = here()
@@ -72,8 +74,9 @@ def list_(output: ListOutput[Row]) -> None:
 
 @click.command()
 @top_options(PROVISIONS)
+@logging_options(letter=False)
 def top(output: ListOutput[Row]) -> None:
-    """List all provisions, again and again, until Ctrl-C."""
+    """List all provisions, again and again."""
     site = here()
     output.run(lambda: rows(site))
 
@@ -81,6 +84,7 @@ def top(output: ListOutput[Row]) -> None:
 @click.command()
 @click.argument("which", metavar="ID|NAME")
 @show_options("DOCUMENT")
+@logging_options()
 def show(which: str, output: ShowOutput) -> None:
     """Show a provision: its objects, how its hosts stand, and what happened last. Credentials are not shown."""
     site = here()
@@ -91,7 +95,8 @@ def show(which: str, output: ShowOutput) -> None:
 
 @click.command()
 @click.argument("which", metavar="ID|NAME")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--json", "-j", "as_json", is_flag=True, help="Print JSON.")
+@logging_options()
 def events(which: str, as_json: bool) -> None:
     """Show what happened to a provision, when, and who saw to it."""
     site = here()
@@ -117,7 +122,7 @@ def host_views(site: Site, record: Record) -> list[HostView]:
 def _data(record: Record, hosts: Sequence[HostView]) -> Mapping[str, object]:
     template = parse_template(record.template, record.source or record.name)
     secret = {one.name for one in template.inputs if one.type == "password" or is_secret(one.name)}
-    objects = {
+    objects: dict[str, object] = {
         kind: [{"ID": slot.id, "NAME": slot.name, "STAGE": slot.stage.value} for slot in record.of_kind(kind)]
         for kind in KINDS
         if kind != "hosts"
@@ -134,8 +139,8 @@ def _data(record: Record, hosts: Sequence[HostView]) -> Mapping[str, object]:
         "SOURCE": record.source,
         "INPUTS": {key: "***" if key in secret else value for key, value in record.inputs.items()},
         **{kind.upper(): found for kind, found in objects.items()},
-        "HOSTS": [asdict(one) for one in hosts],
-        "EVENTS": [asdict(event) for event in record.events],
+        "HOSTS": list(hosts),
+        "EVENTS": list(record.events),
     }
 
 

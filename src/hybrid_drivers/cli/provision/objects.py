@@ -47,6 +47,7 @@ def _group(kind: str) -> click.Group:
 
     @group.command("list", help=f"List the {words} of all provisions.")
     @listing_options(listing)
+    @logging_options(letter=False)
     def list_(output: ListOutput[ObjectRow]) -> None:
         site = here()
         output.run(lambda: object_rows(site, kind))
