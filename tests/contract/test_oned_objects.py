@@ -1,8 +1,8 @@
 """What we rely on in the pools of oned: against the stand-in, and a real one when ONE_XMLRPC and ONE_AUTH name it.
 
-On a real front-end they make a cluster, datastores, networks, images of one MiB, templates and documents of type 799,
-all named ``contract-...``, and delete them again. No host is needed; the drivers ``bridge`` and ``fs`` are those every
-front-end has.
+On a real front-end they make a cluster, datastores, networks, images of one MiB, templates, a machine on hold and
+documents of type 799, all named ``contract-...``, and delete them again. No host is needed; the drivers ``bridge`` and
+``fs`` are those every front-end has.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from hybrid_drivers.errors import ActionRefused, AllocateRefused, InternalFailur
 from hybrid_drivers.model import Kind, OnedObject, Template
 from hybrid_drivers.oned.api import Oned
 from hybrid_drivers.oned.objects import Objects
+from hybrid_drivers.oned.vms import Vms
 
 ABSENT = 999_999
 DOCUMENT_TYPE = 799
@@ -306,6 +307,44 @@ def test_images_that_cannot_be_made(objects: Objects, name: str) -> None:
         objects.allocate("image", told, datastore_id=ABSENT)
     with pytest.raises(AllocateRefused, match="can only be allocated in a files or image datastore"):
         objects.allocate("image", told, datastore_id=0)
+
+
+# --- virtual machines -------------------------------------------------------------------------------------------------
+
+
+def test_a_machine_on_hold_holds_its_image(objects: Objects, oned: Oned, name: str, undo: Undo) -> None:
+    """Nothing is started: it is on hold, so no scheduler looks at it."""
+    vms = Vms(oned)
+    image_id = make_image(objects, name)
+    undo(lambda: gone(objects, "image", image_id))
+    disk_of = ("DISK", {"IMAGE_ID": str(image_id)})
+    told = Template([("NAME", name), ("CPU", "1"), ("MEMORY", "64"), ("NOTE", "x"), disk_of])
+    template_id = objects.allocate("template", told)
+    undo(lambda: objects.delete("template", template_id))
+    vm_id = vms.instantiate(template_id, name, Template([("MEMORY", "128")]), hold=True)
+    undo(lambda: vms.action(vm_id, "terminate-hard"))
+
+    vm = vms.get(vm_id)
+    assert (vm.name, vm.state, vm.memory, vm.place, vm.settled) == (name, 2, 128, None, True)
+    [disk] = vm.disks
+    assert (disk.image_id, disk.datastore_id, disk.id) == (image_id, 1, 0)
+    assert set(disk.cluster_ids) == set(objects.get("datastore", 1).cluster_ids)
+    assert vm.user_template.text("NOTE") == "x"
+    vms.update(vm_id, Template([("OTHER", "y")]))
+    assert (vms.get(vm_id).user_template.text("OTHER"), vms.get(vm_id).user_template.text("NOTE")) == ("y", "x")
+    with pytest.raises(ActionRefused, match=r"Cannot delete image\. There are 1 VMs using it\."):
+        objects.delete("image", image_id)
+    with pytest.raises(ActionRefused, match='action "resume": This action is not available for state HOLD'):
+        vms.action(vm_id, "resume")
+    with pytest.raises(NoSuchObject, match=rf"Error getting host \[{ABSENT}\]"):
+        vms.deploy(vm_id, ABSENT)
+
+    vms.action(vm_id, "terminate-hard")
+    assert vms.get(vm_id).state == 6
+    assert all(one.id != vm_id for one in vms.pool())
+    assert objects.get("image", image_id).running_vms == 0
+    with pytest.raises(NoSuchObject, match=rf"Error getting virtual machine \[{ABSENT}\]"):
+        vms.get(ABSENT)
 
 
 # --- documents --------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from typing import TypeVar
 from hybrid_drivers.config import Location
 from hybrid_drivers.model import Host, Template
 from hybrid_drivers.oned.api import Oned
+from hybrid_drivers.oned.objects import Objects
 from hybrid_drivers.sandbox.ec2_api import Ec2Simulator
 from hybrid_drivers.sandbox.frontend import Frontend
 from hybrid_drivers.sandbox.knobs import Knobs
@@ -130,6 +131,11 @@ class Lab:
     def create(self, name: str) -> int:
         """Do what ``onehost create NAME -i provision -v kvm -c edge`` does; return the host's id."""
         return self.oned.allocate_host(name, "provision", "kvm", self.cluster_id)
+
+    @property
+    def objects(self) -> Objects:
+        """Return oned's pools."""
+        return Objects(self.oned)
 
     def host(self, host_id: int) -> Host:
         """Return a host."""

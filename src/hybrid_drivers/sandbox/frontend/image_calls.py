@@ -38,7 +38,8 @@ class Images(Family[ImageObject]):
         self._begin(made, attributes, self._from_app(context, attributes))
         self._check(context, made, datastore, skip_check)
         datastore.images.add(context.store.images.put(made).id)
-        context.later(context.knobs.image_seconds, lambda: made.settle(LOCATION, context.knobs.image_error))
+        error = context.knobs.image_error  # as it is now: it is about this image
+        context.later(context.knobs.image_seconds, lambda: made.settle(LOCATION, error))
         return made.id
 
     def _datastore(self, context: Context, datastore_id: int) -> DatastoreObject:
