@@ -92,6 +92,7 @@ words = st.sampled_from(
 soup = st.lists(words, max_size=40).map(" ".join)
 
 
+@settings(deadline=None)
 @given(st.one_of(st.text(max_size=200), soup))
 def test_any_text_is_a_template_or_a_sentence(text: str) -> None:
     all_problems(text)
@@ -106,7 +107,7 @@ mads = {"im_mad": "kvm", "vm_mad": "kvm", "tm_mad": "ssh", "vn_mad": "bridge"}
 objects = section.map(lambda one: {**mads, **one})
 
 
-@settings(max_examples=150)
+@settings(deadline=None)
 @given(
     st.fixed_dictionaries(
         {"name": st.just("x")},

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybrid_drivers.errors import ConfigError
@@ -250,6 +250,7 @@ def templates(draw: st.DrawFn) -> ProvisionTemplate:
     )
 
 
+@settings(deadline=None)
 @given(templates())
 def test_a_dump_reads_back_the_same(template: ProvisionTemplate) -> None:
     assert parse_template(dump(template, masked=False), "t") == template

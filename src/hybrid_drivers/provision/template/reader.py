@@ -195,7 +195,7 @@ class FileReader:
         return EMPTY.values
 
     def _line(self, key: str) -> int:
-        return self._lines.get(key.partition(".")[0], 0)
+        return self._lines.get(key) or self._lines.get(key.partition(".")[0], 0)
 
     def _inner(self, value: Tree, name: str) -> int:
         return value.lines.get(name, value.line) if isinstance(value, Table) else value.line

@@ -42,7 +42,7 @@ class Environment:
 def validate(template: ProvisionTemplate, environment: Environment | None, inputs: Mapping[str, str]) -> list[Problem]:
     """Return what is wrong. ``inputs`` are those known; the others count with their defaults, or stay open."""
     asked = Findings(template)
-    check_inputs(asked)
+    check_inputs(asked, inputs)
     filled = with_inputs(template, {**_defaults(template.inputs), **inputs}, strict=False)
     findings = Findings(filled)
     check_names(findings)
