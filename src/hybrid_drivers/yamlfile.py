@@ -94,7 +94,7 @@ def parse_yaml(text: str, name: str, *, most: int | None = None) -> Tree:
         ConfigError: not YAML, or more than plain data; the text begins with ``name:line:``.
     """
     try:
-        root = (_Composer if most is None else _Loader)(text).get_single_node()
+        root = (_Composer(text) if most is None else _Loader(text, most)).get_single_node()
         return Scalar(text="", kind="null") if root is None else _Converter(name, most).tree(root, 0)
     except yaml.MarkedYAMLError as exc:
         line = exc.problem_mark.line + 1 if exc.problem_mark else 1
@@ -129,11 +129,23 @@ def plain(tree: Tree) -> object:
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's composer; only its nodes are used, nothing is constructed from them."""
+    """PyYAML's composer, which stops at too many values; only its nodes are used, nothing is constructed from them."""
+
+    def __init__(self, text: str, most: int) -> None:
+        super().__init__(text)
+        self._most, self._left = most, 2 * most  # keys are nodes too
+
+    def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node | None:
+        """Compose the next node."""
+        self._left -= 1
+        if self._left < 0:
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call] # PyYAML's stubs leave it untyped
+            raise yaml.composer.ComposerError(None, None, f"more than {self._most} values", mark)
+        return super().compose_node(parent, index)  # type: ignore[arg-type] # the stubs want an int
 
 
-class _Composer(_Loader):
-    """The same, refusing aliases before they are followed."""
+class _Composer(yaml.SafeLoader):
+    """The composer without aliases, refused before they are followed."""
 
     def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node | None:
         """Compose the next node, which may not be an alias."""

@@ -201,6 +201,11 @@ def test_aliases_cannot_fill_the_memory() -> None:
         parse_template("name: x\nx-a: &a [*a]\n", "t")
 
 
+def test_a_file_full_of_values_is_left_early() -> None:
+    with pytest.raises(TemplateError, match="t:2: not YAML: more than 50000 values"):
+        parse_template("name: x\ncluster: {a: [" + "a," * 110_000 + "]}", "t")
+
+
 def test_numbers_keep_their_text_and_booleans_are_rubys() -> None:
     body = parse_template(
         "name: x\ncluster: {a: 012345, b: 1.50, c: yes, d: Off, e: ~, f: 'yes', g: y, h: 1_0}", "t"
