@@ -6,13 +6,15 @@ No XML library is touched here; ``xml.py`` hands in the parsed elements.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 from hybrid_drivers.errors import HybridError
 from hybrid_drivers.model import HostState, RaftState, Template, Value
 
 T = TypeVar("T")
+_WHOLE = re.compile(r"-?[0-9]{1,18}").fullmatch
+_PERMISSIONS = tuple(f"PERMISSIONS/{who}_{may}" for who in ("OWNER", "GROUP", "OTHER") for may in "UMA")
 Element = Any  # an lxml element: only ``xml.py`` may name that library
 
 
@@ -32,7 +34,7 @@ class Node:
     @property
     def text(self) -> str:
         """Return all the text in the element."""
-        return "".join(self._element.itertext())
+        return _text(self._element)
 
     def need(self, path: str, adapter: Callable[[str], T]) -> T:
         """Return the field at ``path`` (below this element) as ``adapter`` makes it.
@@ -43,7 +45,7 @@ class Node:
         found = self._element.find(path)
         if found is None:
             raise self._error(f"{self._what}: {self.tag}/{path} is missing")
-        return self._adapt(path, "".join(found.itertext()), adapter)
+        return self._adapt(path, _text(found), adapter)
 
     def get(self, path: str, adapter: Callable[[str], T], default: T) -> T:
         """Return the field at ``path`` as ``adapter`` makes it, or ``default`` when it is missing or empty."""
@@ -58,10 +60,14 @@ class Node:
         """Return the elements directly below."""
         return [Node(one, self._what, self._error) for one in self._element]
 
-    def template(self, path: str = "TEMPLATE") -> Template:
-        """Return the template at ``path``: elements with elements in them are vector attributes. None there: empty."""
+    def template(self, path: str = "TEMPLATE", only: Collection[str] | None = None) -> Template:
+        """Return the template at ``path``: elements with elements in them are vector attributes. None there: empty.
+
+        ``only``: the names to read, for whoever wants little of many objects.
+        """
         found = self._element.find(path)
-        return Template(() if found is None else [(one.tag, _value(one)) for one in found])
+        wanted = () if found is None else found if only is None else found.iterchildren(*only)
+        return Template((one.tag, _value(one)) for one in wanted)
 
     def ids(self, path: str) -> tuple[int, ...]:
         """Return the whole numbers of all elements at ``path``."""
@@ -70,14 +76,11 @@ class Node:
     def vector(self, path: str) -> dict[str, str]:
         """Return the elements below ``path`` as a vector attribute, the first where several stand; none: empty."""
         found = self._element.find(path)
-        return {} if found is None else {one.tag: "".join(one.itertext()) for one in found}
+        return {} if found is None else {one.tag: _text(one) for one in found}
 
     def mode(self) -> int:
         """Return PERMISSIONS as octal bits (0o640: owner use and manage, group use)."""
-        bits = "".join(
-            self.need(f"PERMISSIONS/{who}_{may}", bit) for who in ("OWNER", "GROUP", "OTHER") for may in "UMA"
-        )
-        return int(bits, 2)
+        return int("".join(self.need(path, bit) for path in _PERMISSIONS), 2)
 
     def _adapt(self, path: str, text: str, adapter: Callable[[str], T]) -> T:
         try:
@@ -86,9 +89,14 @@ class Node:
             raise self._error(f"{self._what}: {self.tag}/{path} is '{text[:40]}', expected {exc}") from exc
 
 
+def _text(element: Element) -> str:
+    """Return all the text in an element; mostly nothing else is in it, and a pool has a hundred thousand of them."""
+    return "".join(element.itertext()) if len(element) else element.text or ""
+
+
 def _value(element: Element) -> Value:
     if len(element):
-        return {one.tag: "".join(one.itertext()) for one in element}
+        return {one.tag: _text(one) for one in element}
     return element.text or ""
 
 
@@ -97,7 +105,7 @@ def _value(element: Element) -> Value:
 
 def whole(text: str) -> int:
     """Read a whole number."""
-    if not re.fullmatch(r"-?[0-9]{1,18}", text.strip()):
+    if not _WHOLE(text.strip()):
         raise ValueError("a whole number")
     return int(text)
 

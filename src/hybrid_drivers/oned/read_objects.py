@@ -6,12 +6,12 @@ apps are not recorded (``Image.cc``, ``MarketPlaceApp.cc``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Final
 
 from hybrid_drivers.errors import OnedError
-from hybrid_drivers.model import Kind, OnedObject
+from hybrid_drivers.model import Kind, OnedObject, Template
 from hybrid_drivers.oned.fields import Node, filled, whole
 from hybrid_drivers.oned.xml import parse
 
@@ -38,6 +38,12 @@ def read_pool(kind: Kind, data: str, what: str) -> list[OnedObject]:
     """Read the document of a pool, in oned's order. Raises: OnedError."""
     root = ROOTS[kind]
     return [_read(kind, one) for one in parse(data, f"{root}_POOL", what, OnedError).nodes(root)]
+
+
+def read_templates(kind: Kind, data: str, what: str, only: Collection[str]) -> list[Template]:
+    """Read some attributes of all objects of a pool, and nothing else of them. Raises: OnedError."""
+    root = ROOTS[kind]
+    return [one.template(only=only) for one in parse(data, f"{root}_POOL", what, OnedError).nodes(root)]
 
 
 def read_names(data: str, root: str, what: str) -> dict[str, int]:

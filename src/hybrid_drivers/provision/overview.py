@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from hybrid_drivers.model import Template
+from hybrid_drivers.model import Kind, Template
 from hybrid_drivers.provision import tags
 from hybrid_drivers.provision.site import Site
 from hybrid_drivers.provision.store import Known
+
+POOLS: tuple[Kind, ...] = ("host", "cluster", "vnet", "datastore")
+ATTRIBUTES = (tags.ATTRIBUTE, "PROVISION_STATE")  # all that is read of these objects
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,14 +40,14 @@ class Row:
 
 
 def rows(site: Site) -> list[Row]:
-    """Return all provisions: five calls of oned."""
-    known = site.store.known()
-    hosts = site.oned.hosts()
-    clusters = _count(one.template for one in site.oned.clusters())
-    networks = _count(one.template for one in site.objects.pool("vnet"))
-    datastores = _count(one.template for one in site.objects.pool("datastore"))
-    made = _count(host.template for host in hosts)
-    ready = _count(host.template for host in hosts if host.template.text("PROVISION_STATE") == "READY")
+    """Return all provisions: five calls of oned, at once."""
+    with ThreadPoolExecutor(len(POOLS) + 1) as pool:
+        documents = pool.submit(site.store.known)
+        pools = [pool.submit(site.objects.templates, kind, ATTRIBUTES) for kind in POOLS]
+        known, (hosts, *others) = documents.result(), [one.result() for one in pools]
+    clusters, networks, datastores = map(_count, others)
+    made = _count(hosts)
+    ready = _count(host for host in hosts if host.text("PROVISION_STATE") == "READY")
     return [
         Row(
             id=one.id,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import threading
+import xmlrpc.client
 from collections.abc import Callable
+from xml.parsers.expat import ExpatError
 
 import pytest
 from hypothesis import given
@@ -150,6 +152,45 @@ def test_no_garbage_gets_past(read: Callable[[str], object], text: str) -> None:
     except OnedError as exc:
         said = str(exc)
     assert "\n" not in said
+
+
+WORDS = st.text(
+    st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Zs")) | st.sampled_from("<>&\n"), max_size=40
+)
+
+
+@given(st.lists(st.one_of(WORDS, st.booleans(), st.integers(-(2**31), 2**31 - 1)), max_size=6))
+def test_replies_are_read_as_the_library_reads_them(values: list[str | bool | int]) -> None:
+    data = xmlrpc.client.dumps((values,), methodresponse=True, encoding="utf-8").encode()
+    assert xml.parse_reply(data, "oned") == xmlrpc.client.loads(data)[0]
+
+
+@given(st.binary(max_size=60))
+def test_no_garbage_gets_past_as_a_reply(garbage: bytes) -> None:
+    begun = b"<?xml version='1.0'?><methodResponse><params><param><value>" + garbage
+    for data in (garbage, begun, begun + b"</value></param></params></methodResponse>"):
+        try:
+            expected = xmlrpc.client.loads(data)[0]
+        except (ExpatError, xmlrpc.client.Error, ValueError, TypeError):
+            with pytest.raises(OnedError):
+                xml.parse_reply(data, "oned")
+        else:
+            assert xml.parse_reply(data, "oned") == expected
+
+
+def test_a_text_longer_than_the_buffer_is_whole_and_comes_in_few_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    document = "<HOST><ID>1</ID></HOST>ü" * 100_000
+    pieces: list[str] = []
+    real = xmlrpc.client.Unmarshaller.data
+
+    def data(self: xmlrpc.client.Unmarshaller, text: str) -> None:
+        pieces.append(text)
+        real(self, text)
+
+    monkeypatch.setattr(xmlrpc.client.Unmarshaller, "data", data)
+    reply = xmlrpc.client.dumps(([True, document, 0],), methodresponse=True, encoding="utf-8").encode()
+    assert xml.parse_reply(reply, "oned") == ([True, document, 0],)
+    assert len(pieces) < 50
 
 
 def test_many_threads_may_read_at_once() -> None:
