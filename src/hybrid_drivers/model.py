@@ -209,6 +209,10 @@ class Host:
     total_cpu: int = 0  # percent of a core
     total_memory: int = 0  # KiB
     running_vms: int = 0
+    max_cpu: int = 0  # what virtual machines may have: total without RESERVED_CPU
+    max_memory: int = 0
+    used_cpu: int = 0  # what they have, also while they are off
+    used_memory: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,28 @@ from hybrid_drivers.model import Template
 
 PENDING, HOLD, ACTIVE, STOPPED, SUSPENDED, DONE, POWEROFF, UNDEPLOYED = 1, 2, 3, 4, 5, 6, 8, 9  # VirtualMachine.h
 RUNNING, UNKNOWN = 3, 16  # lcm_states within ACTIVE; unknown: its host is not heard of
-FAILURES = frozenset((*range(36, 43), 44, *range(46, 51), 61))  # lcm_states: an operation failed (*_FAILURE)
+MOVE_FAILED = 44  # the disks of one that is off could not be brought to its new place
+FAILURES = frozenset((*range(36, 43), MOVE_FAILED, *range(46, 51), 61))  # lcm_states: an operation failed (*_FAILURE)
+_STATES = (  # by number (VirtualMachine.h)
+    *("INIT", "PENDING", "HOLD", "ACTIVE", "STOPPED", "SUSPENDED"),
+    *("DONE", "FAILED", "POWEROFF", "UNDEPLOYED", "CLONING", "CLONING_FAILURE"),
+)
+_LCM_STATES = (  # by number
+    *("LCM_INIT", "PROLOG", "BOOT", "RUNNING", "MIGRATE", "SAVE_STOP", "SAVE_SUSPEND", "SAVE_MIGRATE"),
+    *("PROLOG_MIGRATE", "PROLOG_RESUME", "EPILOG_STOP", "EPILOG", "SHUTDOWN", "CANCEL", "FAILURE"),
+    *("CLEANUP_RESUBMIT", "UNKNOWN", "HOTPLUG", "SHUTDOWN_POWEROFF", "BOOT_UNKNOWN", "BOOT_POWEROFF"),
+    *("BOOT_SUSPENDED", "BOOT_STOPPED", "CLEANUP_DELETE", "HOTPLUG_SNAPSHOT", "HOTPLUG_NIC", "HOTPLUG_SAVEAS"),
+    *("HOTPLUG_SAVEAS_POWEROFF", "HOTPLUG_SAVEAS_SUSPENDED", "SHUTDOWN_UNDEPLOY", "EPILOG_UNDEPLOY"),
+    *("PROLOG_UNDEPLOY", "BOOT_UNDEPLOY", "HOTPLUG_PROLOG_POWEROFF", "HOTPLUG_EPILOG_POWEROFF", "BOOT_MIGRATE"),
+    *("BOOT_FAILURE", "BOOT_MIGRATE_FAILURE", "PROLOG_MIGRATE_FAILURE", "PROLOG_FAILURE", "EPILOG_FAILURE"),
+    *("EPILOG_STOP_FAILURE", "EPILOG_UNDEPLOY_FAILURE", "PROLOG_MIGRATE_POWEROFF"),
+    *("PROLOG_MIGRATE_POWEROFF_FAILURE", "PROLOG_MIGRATE_SUSPEND", "PROLOG_MIGRATE_SUSPEND_FAILURE"),
+    *("BOOT_UNDEPLOY_FAILURE", "BOOT_STOPPED_FAILURE", "PROLOG_RESUME_FAILURE", "PROLOG_UNDEPLOY_FAILURE"),
+    *("DISK_SNAPSHOT_POWEROFF", "DISK_SNAPSHOT_REVERT_POWEROFF", "DISK_SNAPSHOT_DELETE_POWEROFF"),
+    *("DISK_SNAPSHOT_SUSPENDED", "DISK_SNAPSHOT_REVERT_SUSPENDED", "DISK_SNAPSHOT_DELETE_SUSPENDED"),
+    *("DISK_SNAPSHOT", "DISK_SNAPSHOT_REVERT", "DISK_SNAPSHOT_DELETE", "PROLOG_MIGRATE_UNKNOWN"),
+    "PROLOG_MIGRATE_UNKNOWN_FAILURE",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +46,10 @@ class VmDisk:
 
 @dataclass(frozen=True, kw_only=True)
 class VmPlace:
-    """A record of its history: a host and the system datastore used there."""
+    """A record of its history: a host and the system datastore used there.
+
+    ``arrived``: its disks have been brought there; ``ran``: it has begun to run there.
+    """
 
     sequence: int
     host_id: int
@@ -33,6 +57,9 @@ class VmPlace:
     cluster_id: int
     datastore_id: int
     tm_mad: str
+    vm_mad: str = ""
+    arrived: bool = False
+    ran: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +81,13 @@ class VmDetail:
     history: tuple[VmPlace, ...]
     template: Template
     user_template: Template
+    locked: bool = False  # ``onevm lock``
+
+    @property
+    def word(self) -> str:
+        """Return its state by oned's name: what goes on while it is ACTIVE, else POWEROFF and the like."""
+        names, number = (_LCM_STATES, self.lcm_state) if self.state == ACTIVE else (_STATES, self.state)
+        return names[number] if 0 <= number < len(names) else str(number)
 
     @property
     def place(self) -> VmPlace | None:

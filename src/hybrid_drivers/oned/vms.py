@@ -32,6 +32,7 @@ VmAction = Literal[
 ]
 Way = Literal["save", "poweroff", "poweroff-hard"]
 _WAYS: Final = {"save": 0, "poweroff": 1, "poweroff-hard": 2}  # how a running machine is moved when not live
+_RETRY: Final = 2  # of recover's operations (``VirtualMachineAPI.cc``)
 
 
 class Vms:
@@ -77,6 +78,10 @@ class Vms:
         what = f"{_named(vm_id)} to host {host_id}"
         self._oned.write("vm.migrate", what, vm_id, host_id, live, enforce, datastore_id, _WAYS[way])
 
+    def retry(self, vm_id: int) -> None:
+        """Try again what failed last (``onevm recover --retry``). Raises: ActionRefused (nothing has)."""
+        self._oned.write("vm.recover", _named(vm_id), vm_id, _RETRY)
+
     def deploy(self, vm_id: int, host_id: int, datastore_id: int = -1, *, enforce: bool = False) -> None:
         """Start one that waits, on a host. Raises: ActionRefused."""
         what = f"{_named(vm_id)} to host {host_id}"
@@ -111,6 +116,7 @@ def read_vm(data: str, what: str) -> VmDetail:
         history=tuple(sorted((_place(one) for one in node.nodes("HISTORY_RECORDS/HISTORY")), key=lambda p: p.sequence)),
         template=node.template(),
         user_template=node.template("USER_TEMPLATE"),
+        locked=node.get("LOCK/LOCKED", whole, 0) > 0,
     )
 
 
@@ -133,6 +139,9 @@ def _place(node: Node) -> VmPlace:
         cluster_id=node.need("CID", whole),
         datastore_id=node.need("DS_ID", whole),
         tm_mad=node.need("TM_MAD", str),
+        vm_mad=node.get("VM_MAD", str, ""),
+        arrived=node.get("PETIME", whole, 0) > 0,
+        ran=node.get("RSTIME", whole, 0) > 0,
     )
 
 

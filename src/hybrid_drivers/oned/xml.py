@@ -111,6 +111,10 @@ def _host(node: Node) -> Host:
         total_cpu=node.get("HOST_SHARE/TOTAL_CPU", whole, 0),
         total_memory=node.get("HOST_SHARE/TOTAL_MEM", whole, 0),
         running_vms=node.get("HOST_SHARE/RUNNING_VMS", whole, 0),
+        max_cpu=node.get("HOST_SHARE/MAX_CPU", whole, 0),
+        max_memory=node.get("HOST_SHARE/MAX_MEM", whole, 0),
+        used_cpu=node.get("HOST_SHARE/CPU_USAGE", whole, 0),
+        used_memory=node.get("HOST_SHARE/MEM_USAGE", whole, 0),
     )
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from enum import Enum
+from typing import Final
+
+VM_WORDS: Final = ("poweroff", "move", "live", "boot", "terminate")
 
 
 class RaftState(Enum):
@@ -32,7 +35,7 @@ class Knobs:
 
     ``image_seconds``, ``vnet_seconds``: how long drivers work on an image or a network that is made or deleted;
     ``vm_seconds`` on a machine that starts, stops or moves; ``image_error``: why every new image ends in ERROR (empty:
-    none does).
+    none does); ``vm_fails``: words of what fails with machines, of :data:`VM_WORDS`.
     """
 
     down: str = ""
@@ -48,6 +51,7 @@ class Knobs:
     image_error: str = ""
     vnet_seconds: float = 0.05
     vm_seconds: float = 0.05
+    vm_fails: str = ""
 
     @property
     def raft_state(self) -> RaftState:
@@ -73,6 +77,8 @@ class Knobs:
             raise ValueError("knob down is '', 'refuse' or '503'")
         if checked.get("raft", "SOLO") not in RaftState.__members__:
             raise ValueError(f"knob raft is one of {', '.join(RaftState.__members__)}")
+        if strange := set(str(checked.get("vm_fails", "")).split()) - set(VM_WORDS):
+            raise ValueError(f"knob vm_fails takes words of {', '.join(VM_WORDS)}, not {min(strange)}")
         for name, value in checked.items():
             setattr(self, name, value)
 

@@ -106,22 +106,35 @@ class HostObject:
         inner = "".join(attributes.xml(group) for group, attributes in groups.items())
         self.monitoring = f"<MONITORING><TIMESTAMP>{now}</TIMESTAMP><ID>{self.id}</ID>{inner}</MONITORING>"
 
-    def xml(self, cluster: str, *, monitoring: bool = True) -> str:
-        """Return ``<HOST>``; the pool shows it without what was monitored."""
+    def xml(self, cluster: str, used: tuple[float, int] = (0, 0), *, monitoring: bool = True) -> str:
+        """Return ``<HOST>``; the pool shows it without what was monitored.
+
+        ``used``: cores and MiB that its machines take.
+        """
         disk = "".join(f"<{name}>{cdata(self.disk[name])}</{name}>" for name in sorted(self.disk))
         return (
             f"<HOST><ID>{self.id}</ID><NAME>{escape(self.name)}</NAME><STATE>{int(self.state)}</STATE>"
             f"<PREV_STATE>{int(self.previous)}</PREV_STATE><IM_MAD>{cdata(self.im_mad)}</IM_MAD>"
             f"<VM_MAD>{cdata(self.vm_mad)}</VM_MAD><CLUSTER_ID>{self.cluster_id}</CLUSTER_ID>"
-            f"<CLUSTER>{escape(cluster)}</CLUSTER><HOST_SHARE><MEM_USAGE>0</MEM_USAGE><CPU_USAGE>0</CPU_USAGE>"
+            f"<CLUSTER>{escape(cluster)}</CLUSTER><HOST_SHARE><MEM_USAGE>{used[1] * 1024}</MEM_USAGE>"
+            f"<CPU_USAGE>{round(used[0] * 100)}</CPU_USAGE>"
             f"<TOTAL_MEM>{self.total_memory}</TOTAL_MEM><TOTAL_CPU>{self.total_cpu}</TOTAL_CPU>"
-            f"<MAX_MEM>{self._free('RESERVED_MEM', self.total_memory)}</MAX_MEM>"
-            f"<MAX_CPU>{self._free('RESERVED_CPU', self.total_cpu)}</MAX_CPU>"
+            f"<MAX_MEM>{self.max_memory}</MAX_MEM><MAX_CPU>{self.max_cpu}</MAX_CPU>"
             f"<RUNNING_VMS>{len(self.vms)}</RUNNING_VMS><VMS_THREAD>1</VMS_THREAD><DATASTORES>{disk}</DATASTORES>"
             f"<PCI_DEVICES></PCI_DEVICES><NUMA_NODES></NUMA_NODES></HOST_SHARE>{ids('VMS', self.vms)}"
             f"{self.template.xml()}"
             f"{self.monitoring if monitoring else '<MONITORING/>'}</HOST>"
         )
+
+    @property
+    def max_cpu(self) -> int:
+        """Return what machines may have of it, percent of a core."""
+        return self._free("RESERVED_CPU", self.total_cpu)
+
+    @property
+    def max_memory(self) -> int:
+        """Return what machines may have of it, KiB."""
+        return self._free("RESERVED_MEM", self.total_memory)
 
     def _free(self, reserved: str, total: int) -> int:
         text = self.template.text(reserved).strip()

@@ -101,7 +101,12 @@ class Store:
 
     def host_xml(self, host: HostObject, *, monitoring: bool = True) -> str:
         """Return a host's document with its cluster's name."""
-        return host.xml(self.clusters[host.cluster_id].name, monitoring=monitoring)
+        return host.xml(self.clusters[host.cluster_id].name, self.used(host), monitoring=monitoring)
+
+    def used(self, host: HostObject) -> tuple[float, int]:
+        """Return what the machines on a host take of it, those that are off included: cores, MiB."""
+        on = [self.machines[one].template for one in host.vms if one in self.machines]
+        return sum(float(one.text("CPU", "0")) for one in on), sum(one.number("MEMORY") for one in on)
 
 
 def name_fault(name: str) -> str:

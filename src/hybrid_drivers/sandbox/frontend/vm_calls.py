@@ -6,21 +6,22 @@ is no scheduler: what waits is started by ``one.vm.deploy``.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
+from hybrid_drivers.sandbox.frontend import vm_life as life
 from hybrid_drivers.sandbox.frontend.attributes import Attributes
 from hybrid_drivers.sandbox.frontend.calls import Code, Context, Method, Refused, change_template
 from hybrid_drivers.sandbox.frontend.family import Family
 from hybrid_drivers.sandbox.frontend.pool import Pool
 from hybrid_drivers.sandbox.frontend.store import Store, name_fault
 from hybrid_drivers.sandbox.frontend.template_calls import VmTemplates
-from hybrid_drivers.sandbox.frontend.vm_moves import check_deploy, check_move, place_of
+from hybrid_drivers.sandbox.frontend.vm_moves import check_capacity, check_deploy, check_move, place_of
 from hybrid_drivers.sandbox.frontend.vm_objects import Action, Lcm, State, VmObject
-from hybrid_drivers.sandbox.frontend.vm_resources import ResourceFault, close_record, give_back, put_on, take
+from hybrid_drivers.sandbox.frontend.vm_resources import ResourceFault, take
 
 _ANY, _ALL_BUT_DONE = -2, -1
+_RETRY = 2  # of one.vm.recover
 _ENDS: Final[Mapping[str, Action]] = {"terminate": Action.TERMINATE, "terminate-hard": Action.TERMINATE_HARD}
 _OFF: Final[Mapping[str, Action]] = {"poweroff": Action.POWEROFF, "poweroff-hard": Action.POWEROFF_HARD}
 
@@ -103,9 +104,8 @@ class Vms(Family[VmObject]):
         host, datastore = place_of(context, host_id, datastore_id)
         one = self.get(context, vm_id)
         datastore = check_deploy(context, one, host, datastore)
-        put_on(one, host, datastore.id, datastore.tm_mad)
         one.deploy_id = f"{host.name}:{one.name}:dummy" if host.vm_mad == "dummy" else f"one-{one.id}"
-        self._begin(context, one, Lcm.PROLOG, lambda: one.enter(State.ACTIVE, Lcm.RUNNING))
+        life.deploy(context, one, host, datastore)
         return vm_id
 
     def action(self, context: Context, name: str, vm_id: int) -> int:
@@ -115,11 +115,10 @@ class Vms(Family[VmObject]):
             self._terminate(context, one, _ENDS[name])
         elif name in _OFF:
             self._need(one, name, one.state is State.ACTIVE and one.lcm_state is Lcm.RUNNING)
-            self._begin(context, one, Lcm.SHUTDOWN_POWEROFF, lambda: _powered_off(one, _OFF[name]))
+            life.power_off(context, one, _OFF[name])
         elif name == "resume":
             self._need(one, name, one.state is State.POWEROFF)
-            one.history[-1].action = Action.NONE
-            self._begin(context, one, Lcm.BOOT_POWEROFF, lambda: one.enter(State.ACTIVE, Lcm.RUNNING))
+            life.boot(context, one)
         elif name in ("hold", "release"):
             self._need(one, name, one.state is (State.PENDING if name == "hold" else State.HOLD))
             one.enter(State.HOLD if name == "hold" else State.PENDING)
@@ -127,50 +126,50 @@ class Vms(Family[VmObject]):
             raise Refused(Code.ACTION, f'Action "{name}" is not supported')
         return vm_id
 
-    def migrate(
+    def migrate(  # noqa: PLR0917 # oned's own arguments, in its order
         self,
         context: Context,
         vm_id: int,
         host_id: int,
         live: bool,
-        _enforce: bool = False,
+        enforce: bool = False,
         datastore_id: int = -1,
         _way: int = 0,
     ) -> int:
-        """one.vm.migrate: live only one that runs; one that is powered off stays so."""
+        """one.vm.migrate: live only one that runs; one that is powered off stays so; ``enforce`` looks at capacity."""
         host, datastore = place_of(context, host_id, datastore_id)
         one = self.get(context, vm_id)
         datastore = check_move(context, one, host, datastore, live=live)
-        off = one.state is State.POWEROFF
-        close_record(one, Action.LIVE_MIGRATE if live and not off else Action.MIGRATE)
-        context.store.hosts[one.history[-1].host_id].vms.discard(one.id)
-        put_on(one, host, datastore.id, datastore.tm_mad)
-        during = Lcm.PROLOG_MIGRATE_POWEROFF if off else Lcm.MIGRATE if live else Lcm.SAVE_MIGRATE
-        after = (State.POWEROFF, Lcm.LCM_INIT) if off else (State.ACTIVE, Lcm.RUNNING)
-        self._begin(context, one, during, lambda: one.enter(*after))
+        if enforce:
+            check_capacity(context, one, host)
+        life.move(context, one, host, datastore, live=live)
+        return vm_id
+
+    def recover(self, context: Context, vm_id: int, operation: int) -> int:
+        """one.vm.recover: only 2, another try, and only of the transfer of one that is off."""
+        one = self.get(context, vm_id)
+        if operation != _RETRY or one.lcm_state is not Lcm.PROLOG_MIGRATE_POWEROFF_FAILURE:
+            raise Refused(Code.ACTION, f"Recover action is not available for state {one.word}")
+        life.transfer(context, one)
         return vm_id
 
     def _terminate(self, context: Context, one: VmObject, action: Action) -> None:
         if one.state is State.DONE:
             return
         if one.state in (State.PENDING, State.HOLD):
-            _done(context.store, one, action)
+            life.done(context, one, action)
             return
         busy = one.state is State.ACTIVE and one.lcm_state is not Lcm.RUNNING
         if busy and not (action is Action.TERMINATE_HARD and one.lcm_state is Lcm.SHUTDOWN):
             why = f"Could not terminate VM {one.id}, wrong state {one.word}."
             name = next(name for name, of in _ENDS.items() if of is action)
             raise Refused(Code.ACTION, f'Error performing action "{name}": {why}')
-        self._begin(context, one, Lcm.SHUTDOWN, lambda: _done(context.store, one, action))
+        life.terminate(context, one, action)
 
     def _need(self, one: VmObject, name: str, fits: bool) -> None:
         if not fits:
             why = f"This action is not available for state {one.word}"
             raise Refused(Code.ACTION, f'Error performing action "{name}": {why}')
-
-    def _begin(self, context: Context, one: VmObject, during: Lcm, then: Callable[[], None]) -> None:
-        one.enter(State.ACTIVE, during)
-        context.later(context.knobs.vm_seconds, then)
 
     def methods(self) -> dict[str, Method]:
         """Machines are terminated, not deleted."""
@@ -182,6 +181,7 @@ class Vms(Family[VmObject]):
             "one.vm.deploy": Method(self.deploy, "ii|bis", writes=True),
             "one.vm.action": Method(self.action, "si", writes=True),
             "one.vm.migrate": Method(self.migrate, "iib|bii", writes=True),
+            "one.vm.recover": Method(self.recover, "ii", writes=True),
             "one.vmpool.info": Method(self.of_state, "iiii|s"),
             "one.template.instantiate": Method(self.instantiate, "is|bsb", writes=True),
         }
@@ -197,15 +197,3 @@ def _check(vm: VmObject) -> None:
             fits = False
         if not fits:
             raise ResourceFault(f"{name} attribute must be a positive {kind} value.")
-
-
-def _powered_off(one: VmObject, action: Action) -> None:
-    one.enter(State.POWEROFF)
-    one.history[-1].action = action
-
-
-def _done(store: Store, one: VmObject, action: Action) -> None:
-    give_back(store, one)
-    close_record(one, action)
-    one.ended = int(time.time())
-    one.enter(State.DONE)

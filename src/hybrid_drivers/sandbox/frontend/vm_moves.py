@@ -1,8 +1,8 @@
 """Where a machine may go: what ``one.vm.deploy`` and ``one.vm.migrate`` refuse, in a real oned's sentences.
 
 Tried on 7.4.0: a host of another cluster without its datastore, and a datastore of another transfer driver. Others are
-those of OpenNebula ``VirtualMachineAPI.cc``; capacity is never looked at. Words of ours: a datastore that is no system
-datastore, a cluster without one.
+those of OpenNebula ``VirtualMachineAPI.cc``; capacity is looked at when the caller wants it. Words of ours: a datastore
+that is no system datastore, a cluster without one, what exactly is too little.
 """
 
 from __future__ import annotations
@@ -63,6 +63,15 @@ def check_move(
             f"[{host.cluster_id}], and the datastore is in cluster [{_joined(target.clusters)}]"
         )
     return target
+
+
+def check_capacity(context: Context, vm: VmObject, host: HostObject) -> None:
+    """Refuse a machine that a host has no room for. Raises: Refused."""
+    cpu, memory = context.store.used(host)
+    wanted_cpu, wanted_memory = float(vm.template.text("CPU", "0")), vm.template.number("MEMORY")
+    if cpu * 100 + wanted_cpu * 100 > host.max_cpu or (memory + wanted_memory) * 1024 > host.max_memory:
+        what = f"Not enough capacity: CPU {wanted_cpu:g}, MEMORY {wanted_memory}"
+        raise _refused(f"virtual machine [{vm.id}] does not fit in host [{host.id}]. {what}")
 
 
 def _check_resources(context: Context, vm: VmObject, host: HostObject) -> None:

@@ -58,6 +58,7 @@ class Lcm(IntEnum):
     SHUTDOWN_POWEROFF = 18
     BOOT_POWEROFF = 20
     PROLOG_MIGRATE_POWEROFF = 43
+    PROLOG_MIGRATE_POWEROFF_FAILURE = 44
 
 
 class Action(IntEnum):
@@ -74,7 +75,10 @@ class Action(IntEnum):
 
 @dataclass(kw_only=True)
 class Record:
-    """A record of the history; times are unix seconds, ``ended`` 0 while it is open."""
+    """A record of the history; times are unix seconds, 0 for what was not (yet).
+
+    ``transfer`` is when its disks began to come and when they were there, ``ran`` when it began to run.
+    """
 
     sequence: int
     host_id: int
@@ -86,6 +90,8 @@ class Record:
     started: int = field(default_factory=lambda: int(time.time()))
     ended: int = 0
     action: int = Action.NONE
+    transfer: tuple[int, int] = (0, 0)
+    ran: int = 0
 
     def short(self, vm_id: int) -> str:
         """Return it as the pool shows it."""
@@ -97,14 +103,15 @@ class Record:
         )
 
     def xml(self, vm_id: int) -> str:
-        """Return it whole; what it took to begin and end it is one moment here."""
+        """Return it whole."""
         begin, end = self.started, self.ended
-        times = f"<PSTIME>{begin}</PSTIME><PETIME>{begin}</PETIME><RSTIME>{begin}</RSTIME><RETIME>{end}</RETIME>"
+        times = f"<PSTIME>{self.transfer[0]}</PSTIME><PETIME>{self.transfer[1]}</PETIME><RSTIME>{self.ran}</RSTIME>"
         return (
             f"<HISTORY><OID>{vm_id}</OID><SEQ>{self.sequence}</SEQ><HOSTNAME>{self.host_name}</HOSTNAME>"
             f"<HID>{self.host_id}</HID><CID>{self.cluster_id}</CID><STIME>{begin}</STIME><ETIME>{end}</ETIME>"
             f"<VM_MAD>{cdata(self.vm_mad)}</VM_MAD><TM_MAD>{cdata(self.tm_mad)}</TM_MAD><DS_ID>{self.datastore_id}</DS_ID>"
-            f"{times}<ESTIME>0</ESTIME><EETIME>0</EETIME><ACTION>{int(self.action)}</ACTION><UID>0</UID><GID>0</GID>"
+            f"{times}<RETIME>{end if self.ran else 0}</RETIME><ESTIME>0</ESTIME><EETIME>0</EETIME>"
+            f"<ACTION>{int(self.action)}</ACTION><UID>0</UID><GID>0</GID>"
             "<REQUEST_ID>-1</REQUEST_ID></HISTORY>"
         )
 

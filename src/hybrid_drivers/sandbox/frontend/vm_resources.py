@@ -7,6 +7,7 @@ Facts: OpenNebula ``ImageManagerActions.cc``, ``VirtualNetworkPool.cc``, ``Datas
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from hybrid_drivers.sandbox.frontend.family import CALLER
 from hybrid_drivers.sandbox.frontend.image_objects import ImageObject
@@ -72,7 +73,8 @@ def requirements(clusters: set[int]) -> str:
 
 
 def put_on(vm: VmObject, host: HostObject, datastore_id: int, tm_mad: str) -> None:
-    """Begin a record of its history on a host; the capacity is taken there at once."""
+    """Begin a record of its history on a host, where its disks are to come; the capacity is taken there at once."""
+    now = int(time.time())
     host.vms.add(vm.id)
     vm.history.append(
         Record(
@@ -83,8 +85,15 @@ def put_on(vm: VmObject, host: HostObject, datastore_id: int, tm_mad: str) -> No
             datastore_id=datastore_id,
             vm_mad=host.vm_mad,
             tm_mad=tm_mad,
+            transfer=(now, 0),
         )
     )
+
+
+def put_on_again(vm: VmObject, old: Record) -> None:
+    """Begin a record like ``old``: it goes on running there, without any transfer."""
+    again = replace(old, sequence=len(vm.history), started=int(time.time()), ended=0, action=0, transfer=(0, 0), ran=0)
+    vm.history.append(again)
 
 
 def close_record(vm: VmObject, action: int) -> None:
