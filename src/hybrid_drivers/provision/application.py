@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from hybrid_drivers.errors import HybridError
+from hybrid_drivers.model import Template
 from hybrid_drivers.provision import plan
 from hybrid_drivers.provision.creation import Creation
 from hybrid_drivers.provision.deleting import Deleter
@@ -81,8 +82,13 @@ class Application:
         if one.change is Change.RETRY:
             self._site.oned.set_host_status(slot.id, "enable")
         elif one.update is not None and one.change in (Change.UPDATE, Change.CONFIGURE):
-            self._site.objects.update(ONED[slot.kind], slot.id, one.update)
-            self._say(f"{plan.label(slot)} updated")
+            ranges = one.update.vectors("AR")
+            rest = Template(pair for pair in one.update if pair[0] != "AR")
+            if list(rest):
+                self._site.objects.update(ONED[slot.kind], slot.id, rest)
+            for address_range in ranges:
+                self._site.objects.add_address_range(slot.id, address_range)
+            self._say(f"{plan.label(slot)} {'updated' if list(one.update) else 'left as it is'}")
 
     def _remove(self, going: Sequence[Slot]) -> None:
         hosts = [slot for slot in going if slot.kind == "hosts"]

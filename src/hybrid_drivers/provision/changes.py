@@ -94,6 +94,9 @@ def scale(site: Site, provision_id: int, hosts: int, failures: Failures, teller:
     with Lock(site.oned, provision_id, site.clock, "scale"):
         record = _alive(site.store.read(provision_id))
         planned = _scale_plan(site, record, hosts)
+        for slot in record.of_kind("hosts"):
+            if slot.stage is Stage.SKIPPED:  # given up before; there are as many as are asked for now
+                record.drop(slot)
         if planned.remove or record.leaving:
             give_back(site, record, Returns(site, record, teller.say), planned.remove)
         if planned.add:

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
 from hybrid_drivers.errors import HybridError
-from hybrid_drivers.model import Host
 from hybrid_drivers.provision import plan
 from hybrid_drivers.provision.failures import CleanUp, Failures, Mode, Quit
 from hybrid_drivers.provision.making import Maker
-from hybrid_drivers.provision.progress import PATIENCE, HostView, Teller, durations, view
+from hybrid_drivers.provision.progress import HostView, Teller
 from hybrid_drivers.provision.record import Record, Slot, Stage, State
 from hybrid_drivers.provision.returning import Returns
 from hybrid_drivers.provision.site import Site
 from hybrid_drivers.provision.template.model import ProvisionTemplate
+from hybrid_drivers.provision.watching import HostWatch
 
+T = TypeVar("T")
 LOOK = 0.5  # seconds between two looks at the hosts: one call of oned for all of them
-HOST_LIMIT = 6 * 3600.0  # seconds for one host: the agent's own limits are shorter, so it is an agent that is not there
-RETRIED = 20.0  # seconds a retried host may still show its old failure
 
 
 class Creation:
@@ -34,11 +35,7 @@ class Creation:
         self._site, self._record, self._failures, self._teller = site, record, failures, teller
         self._maker = Maker(site, record, template)
         self._returns = Returns(site, record, self._say)
-        self._phases: dict[int, str] = {}
-        self._made: set[int] = set()  # hosts of this run
-        self._waits: dict[int, float] = {}  # host -> since when it shows a problem that may pass
-        self._retried: dict[int, float] = {}
-        self._began = site.clock.monotonic()
+        self._hosts = HostWatch(site)
 
     def run(self) -> bool:
         """Make what is not there yet; tell whether everything is as the template says.
@@ -54,8 +51,10 @@ class Creation:
         try:
             for kind in plan.BEFORE_HOSTS:
                 self._make_all(plan.unfinished(record, kind))
+            self._revive()
             self._make_all(plan.unfinished(record, "hosts"))
             self._watch()
+            self._learn()
             for kind in plan.AFTER_HOSTS:
                 self._make_all(plan.unfinished(record, kind))
         except Quit as exc:
@@ -92,7 +91,7 @@ class Creation:
                     return
                 continue
             if slot.kind == "hosts":
-                self._made.add(done.number)
+                self._hosts.made(done.number)
             else:
                 self._site.store.save(self._record)
             self._failures.forget(what)
@@ -100,13 +99,22 @@ class Creation:
             return
 
     def _decide(self, what: str, sentence: str, slot: Slot) -> bool:
+        """Ask what to do about an object that failed; tell whether to try again. Raises: Quit, CleanUp."""
+        self._record.put(replace(self._record.current(slot), problem=sentence))
+        if self._again(what, sentence):
+            return True
+        self._record.put(replace(self._record.current(slot), stage=Stage.SKIPPED))
+        self._say(f"{what}: skipped")
+        self._site.store.save(self._record)
+        return False
+
+    def _again(self, what: str, sentence: str) -> bool:
         """Ask what to do about a failure; tell whether to try again.
 
         Raises:
             Quit, CleanUp: that is the decision.
         """
         self._say(f"{what}: {sentence}")
-        self._record.put(replace(self._record.current(slot), problem=sentence))
         self._site.store.save(self._record)
         mode = self._failures.decide(what, sentence)
         if mode is Mode.CLEANUP:
@@ -114,74 +122,61 @@ class Creation:
         if mode is Mode.QUIT:
             raise Quit(f"{what}: {sentence}")
         self._site.clock.sleep(self._failures.pause)
-        if mode is Mode.RETRY:
-            return True
-        self._record.put(replace(self._record.current(slot), stage=Stage.SKIPPED))
-        self._say(f"{what}: skipped")
-        self._site.store.save(self._record)
-        return False
+        return mode is Mode.RETRY
+
+    def _revive(self) -> None:
+        """Try again with hosts that an earlier run left failed, and make anew what was deleted meanwhile."""
+        slots = [slot for slot in self._record.exists("hosts") if slot.stage is Stage.MADE]
+        for one in self._hosts.look(slots):
+            if one.failed:
+                self._retry(one, next(slot for slot in slots if slot.index == one.index))
+
+    def _learn(self) -> None:
+        """Fill in what the template wants to know of its hosts."""
+        for slot in self._tried("facts of the hosts", self._maker.learn_from_hosts) or ():
+            self._tried(plan.label(slot), partial(self._maker.write_again, slot))
+
+    def _tried(self, what: str, work: Callable[[], T]) -> T | None:
+        """Do something, again as the fail modes say; None: it was skipped. Raises: Quit, CleanUp."""
+        while True:
+            try:
+                return work()
+            except HybridError as exc:
+                if not self._again(what, str(exc)):
+                    return None
 
     # --- watching ---------------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
         """Look at the hosts until each is ready, or given up."""
-        waiting = True
-        while waiting:
-            slots = [slot for slot in self._record.exists("hosts") if slot.stage is Stage.MADE]
-            if not slots:
-                return
-            views = self._look(slots)
+        while slots := [slot for slot in self._record.exists("hosts") if slot.stage is Stage.MADE]:
+            views = self._hosts.look(slots)
             self._teller.hosts(views)
-            changed = [one for one in views if self._has_changed(one)]
-            for one in views:
-                if self._is_failed(one):
-                    self._failed(one)
-            self._enter(State.CONFIGURING if _all_configuring(views) else State.DEPLOYING, save=bool(changed))
-            waiting = not all(one.ready for one in views) or any(self._is_failed(one) for one in views)
-            if waiting:
-                self._site.clock.sleep(LOOK)
+            news = [text for one in views if (text := self._hosts.news(one))]
+            for text in news:
+                self._say(text)
+            self._enter(State.CONFIGURING if _all_configuring(views) else State.DEPLOYING, save=bool(news))
+            failed = [(one, sentence) for one in views if (sentence := self._hosts.failure(one))]
+            for one, sentence in failed:
+                self._failed(one, sentence)
+            if not failed and all(one.ready for one in views):
+                return
+            self._site.clock.sleep(LOOK)
 
-    def _look(self, slots: Sequence[Slot]) -> list[HostView]:
-        hosts: dict[int, Host] = {host.id: host for host in self._site.oned.hosts()}
-        now, usual = self._site.clock.now(), durations(hosts.values())
-        return [view(slot, hosts.get(slot.number), now, usual) for slot in slots]
-
-    def _has_changed(self, one: HostView) -> bool:
-        known = self._phases.get(one.id)
-        self._phases[one.id] = one.state
-        if known == one.state or (known is None and one.ready and one.id not in self._made):
-            return False
-        told = f"host {one.name} (id {one.id}): {one.state}"
-        if one.ready:
-            told += f" at {one.address} after {one.elapsed:.0f} s"
-        self._say(told)
-        return True
-
-    def _is_failed(self, one: HostView) -> bool:
-        now = self._site.clock.monotonic()
-        if one.failed:
-            return now - self._retried.get(one.id, float("-inf")) > RETRIED
-        self._retried.pop(one.id, None)
-        if one.state == "PENDING" and one.problem:
-            return now - self._waits.setdefault(one.id, now) > PATIENCE
-        self._waits.pop(one.id, None)
-        return not one.ready and now - self._began > HOST_LIMIT
-
-    def _failed(self, one: HostView) -> None:
+    def _failed(self, one: HostView, sentence: str) -> None:
         slot = next(slot for slot in self._record.of_kind("hosts") if slot.index == one.index)
-        sentence = one.problem or f"nothing has happened for {HOST_LIMIT / 3600:.0f} hours: 'onehybrid agent status'"
         if self._decide(f"host {one.name}", sentence, slot):
             self._retry(one, slot)
             return
         self._give_back(self._record.current(slot))
 
     def _retry(self, one: HostView, slot: Slot) -> None:
-        self._waits.pop(one.id, None)
-        self._retried[one.id] = self._site.clock.monotonic()
+        self._hosts.retried(one)
         if one.gone:  # made anew
             self._record.put(replace(slot, id=None, stage=Stage.PLANNED, problem=""))
             self._make_all(plan.unfinished(self._record, "hosts"))
             return
+        self._say(f"host {one.name} (id {one.id}): trying again")
         self._record.put(replace(slot, problem=""))
         self._attempt_call(lambda: self._site.oned.set_host_status(one.id, "enable"))
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from hybrid_drivers.errors import HybridError, NoSuchObject
-from hybrid_drivers.model import Host, Template, Value
+from hybrid_drivers.model import Host, OnedObject, Template, Value
 from hybrid_drivers.provision import plan, tags
 from hybrid_drivers.provision.hostmaking import HostMaker
 from hybrid_drivers.provision.hostspec import NEUTRAL, HostSpec, host_template
 from hybrid_drivers.provision.kinds import ONED
 from hybrid_drivers.provision.making import Maker
 from hybrid_drivers.provision.plan import Specs
-from hybrid_drivers.provision.record import Record, Slot, Stage
+from hybrid_drivers.provision.record import Record, Slot
 from hybrid_drivers.provision.site import Site
 from hybrid_drivers.provision.template.model import KINDS, ObjectSpec, ProvisionTemplate
 
@@ -77,7 +78,7 @@ class Comparison:
     def _matched(self, kind: str) -> tuple[list[tuple[int, Slot | None]], list[Slot]]:
         """Pair the template's objects with the provision's, by name first and then in order; and return the rest."""
         specs = self._specs.by_kind[kind]
-        left = [slot for slot in self._record.of_kind(kind) if not slot.made_by and slot.stage is not Stage.SKIPPED]
+        left = [slot for slot in self._record.of_kind(kind) if not slot.made_by]
         names = [_wanted_name(spec) for spec in specs]
         pairs: dict[int, Slot | None] = {}
         for at, name in enumerate(names):
@@ -91,18 +92,28 @@ class Comparison:
                 pairs[at] = fits
                 if fits is not None:
                     left.remove(fits)
-        if self._scaled and kind == "hosts" and specs:
-            return [*sorted(pairs.items()), *((len(specs) - 1, slot) for slot in left)], []
+        if self._scaled and kind == "hosts" and specs:  # there are as many as were asked for last
+            return [
+                *((at, slot) for at, slot in sorted(pairs.items()) if slot),
+                *((len(specs) - 1, slot) for slot in left),
+            ], []
         return sorted(pairs.items()), left
 
     def _of_pair(self, kind: str, at: int, slot: Slot | None) -> list[Difference]:
         spec = self._specs.by_kind[kind][at]
         if slot is None or (not slot.exists and kind != "marketplaceapps"):
-            name = _name(slot) if slot else _wanted_name(spec) or plan.WORDS[kind]
+            name = _name(slot) if slot else self._new_name(kind, at, spec)
             return [Difference(change=Change.ADD, kind=kind, name=name, slot=slot, spec=at)]
         if kind == "hosts":
             return self._host(at, slot)
         return [] if kind in ("marketplaceapps", "flowtemplates") else self._object(kind, at, slot)
+
+    def _new_name(self, kind: str, at: int, spec: ObjectSpec) -> str:
+        """Return what an object that is not there would be called, as far as that can be said before it is made."""
+        index = self._record.issued.get(kind, 0)
+        with suppress(HybridError):  # it may look at an object that is not there either
+            spec = self._maker.resolved(kind, at, Slot(kind=kind, index=index, spec=at))
+        return _wanted_name(spec) or f"{plan.WORDS[kind]} {index}"
 
     # --- what differs in it -----------------------------------------------------------------------------------------
 
@@ -118,10 +129,11 @@ class Comparison:
             for name, value in wanted
             if name not in NOT_COMPARED and not _has(there.template, name, value)
         ]
-        if not changed:
+        ranges, notes = _ranges(wanted, there) if kind == "networks" else ((), ())
+        details = (*(_said(name, there.template, value) for name, value in changed), *notes)
+        if not details:
             return []
-        details = tuple(_said(name, there.template, value) for name, value in changed)
-        update = Template(changed)
+        update = Template([*changed, *(("AR", one) for one in ranges)])
         return [
             Difference(
                 change=Change.UPDATE, kind=kind, name=_name(slot), details=details, slot=slot, spec=at, update=update
@@ -141,6 +153,8 @@ class Comparison:
             change, details = Change.CONFIGURE, tuple(configured)
         elif host.template.text("PROVISION_STATE") == "ERROR":
             change, details = Change.RETRY, (host.template.text("PROVISION_ERROR"),)
+        elif drift := host.template.text("PROVISION_DRIFT"):
+            change, details = Change.CONFIGURE, (drift,)
         else:
             return []
         update = self._update(host, found, slot)
@@ -158,9 +172,9 @@ class Comparison:
         rented = [text for key, text in said.items() if key not in NEUTRAL]
         configured = [text for key, text in said.items() if key in NEUTRAL]
         target = host_template(wanted, {}, self._site.keys)
-        for name, word in (("PROVISION_CONFIGURATION_BASE64", "parameters of roles"),):
-            if host.template.text(name) != target.text(name):
-                configured.append(f"{word} differ")
+        name = "PROVISION_CONFIGURATION_BASE64"
+        if host.template.text(name) != target.text(name):
+            configured.append("the parameters of roles differ")
         return rented, configured
 
     def _update(self, host: Host, wanted: HostSpec, slot: Slot) -> Template:
@@ -173,10 +187,17 @@ class Comparison:
         return Template(pairs)
 
 
-def failed_hosts(hosts: Iterable[Host], record: Record) -> list[Host]:
-    """Return the provision's hosts in ERROR."""
-    own = {slot.id for slot in record.exists("hosts")}
-    return [host for host in hosts if host.id in own and host.template.text("PROVISION_STATE") == "ERROR"]
+def _ranges(wanted: Template, there: OnedObject) -> tuple[list[Mapping[str, str]], list[str]]:
+    """Return the address ranges a network lacks, and sentences about all that differs in its ranges."""
+    want, have = wanted.vectors("AR"), there.address_ranges
+    notes = [
+        f"address range {at}: {key} is {one.get(key, '-')}, not {value}: it cannot be changed in place"
+        for at, (new, one) in enumerate(zip(want, have, strict=False))
+        for key, value in new.items()
+        if one.get(key, value) != value
+    ]
+    new = want[len(have) :]
+    return list(new), [*notes, *(f"address range {len(have) + at} is new" for at in range(len(new)))]
 
 
 def _wanted_name(spec: ObjectSpec) -> str:

@@ -11,7 +11,6 @@ from typing import Final
 
 from hybrid_drivers.errors import AllocateRefused, ConfigError
 from hybrid_drivers.model import Host
-from hybrid_drivers.providers.entries import entry_from_attributes
 from hybrid_drivers.provision import tags
 from hybrid_drivers.provision.hostspec import HostSpec, host_spec, host_template
 from hybrid_drivers.provision.record import Record, Slot, Stage, made
@@ -56,12 +55,13 @@ class HostMaker:
         Raises:
             ConfigError: credentials are incomplete, or a value is wrong.
         """
-        found = host_spec(self._template, spec, self._record.wishes)
-        if not found.credentials:
-            return found
-        entry, _ = entry_from_attributes(found.credentials, f"{spec.file}:{spec.line}")
-        name = self._site.directory.ensure_inline(entry) if keep else entry.name
-        return replace(found, attributes={**found.attributes, "PROVIDER": name}, credentials={})
+        found = host_spec(self._template, spec, self._record.wishes, self._driver_of)
+        if found.account is not None and keep:
+            self._site.directory.ensure_inline(found.account)
+        return found
+
+    def _driver_of(self, provider: str) -> str:
+        return self._site.directory.entry(provider).driver
 
     def _shown(self, slot: Slot, name: str) -> str:
         """Return the name of a host, one of its own where others of the provision have it (those that were added)."""

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,26 +18,37 @@ import yaml
 
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.model import Template, Value
+from hybrid_drivers.providers.base import ProviderEntry
+from hybrid_drivers.providers.entries import entry_from_attributes
+from hybrid_drivers.provision.dialects import host_configuration, machine_attributes
 from hybrid_drivers.provision.record import Wishes
+from hybrid_drivers.provision.template.inline import split_credentials
 from hybrid_drivers.provision.template.model import Data, ObjectSpec, ProvisionTemplate
-from hybrid_drivers.provision.template.render import to_template
+from hybrid_drivers.provision.template.render import to_plain, to_template
 
-NOT_ATTRIBUTES = frozenset({"COUNT", "INDEX", "HOSTNAME", "PROVIDER_NAME", "PROVIDER", "DRIVER", "PM_MAD"})
 NEUTRAL = ("PLAYBOOK", "RENAME")  # they may change without another machine
 NO_CONFIGURATION = "dummy"  # the playbook that does nothing
 
 
 @dataclass(frozen=True, kw_only=True)
 class HostSpec:
-    """A host as it is to be made. ``attributes`` are PROVISION's, with neither credentials nor tag."""
+    """A host as it is to be made. ``attributes`` are PROVISION's, with neither credentials nor tag.
+
+    ``account`` is the provider entry that a 5.12 template has inline; PROVIDER of ``attributes`` is its name.
+    """
 
     hostname: str
     vm_mad: str
     attributes: Mapping[str, str]
-    credentials: Mapping[str, str]  # 5.12's inline ones, with DRIVER; never written to oned
+    account: ProviderEntry | None
     connection: Mapping[str, str]
     configuration: Mapping[str, Data]
     extra: Template  # other attributes of the host
+
+    @property
+    def provider(self) -> str:
+        """Return the name of the provider entry, empty when the template names none."""
+        return self.attributes.get("PROVIDER", "")
 
     def attributes_of_machine(self) -> dict[str, str]:
         """Return the attributes a provider's driver looks at: those that say what to rent."""
@@ -49,27 +60,39 @@ class HostSpec:
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def host_spec(template: ProvisionTemplate, spec: ObjectSpec, wishes: Wishes) -> HostSpec:
-    """Return what a host of the template is to be; ``spec`` has its expressions replaced already.
+def host_spec(
+    template: ProvisionTemplate, spec: ObjectSpec, wishes: Wishes, driver_of: Callable[[str], str]
+) -> HostSpec:
+    """Return what a host is to be; ``spec`` has ``defaults`` below it and its expressions replaced already.
+
+    ``driver_of`` tells the driver of the provider entry with a name; it may raise ConfigError.
 
     Raises:
-        ConfigError: a value cannot be an attribute of oned.
+        ConfigError: a value cannot be an attribute of oned, or inline credentials are incomplete.
     """
-    provision = as_attributes({**template.defaults_provision, **spec.provision})
-    provider = wishes.provider or provision.get("PROVIDER") or provision.get("PROVIDER_NAME") or template.provider
-    credentials, rest = _split(provision) if not provider else ({}, provision)
-    attributes = {key: text for key, text in rest.items() if key not in NOT_ATTRIBUTES}
-    if provider:
-        attributes["PROVIDER"] = provider
-    attributes["PLAYBOOK"] = _playbook(template, provision, wishes)
-    body = {key: value for key, value in spec.body.items() if key not in ("im_mad", "vm_mad", "name")}
+    credentials, left = split_credentials(spec.provision)
+    rest = as_attributes(left)
+    account = None
+    if credentials and not wishes.provider:
+        account, _ = entry_from_attributes(credentials, f"{spec.file}:{spec.line}")
+        provider, driver = account.name, account.driver
+    else:
+        provider = wishes.provider or rest.get("PROVIDER") or rest.get("PROVIDER_NAME") or template.provider
+        driver = driver_of(provider) if provider else ""
+    playbooks, configuration = host_configuration(_playbooks(template, rest, wishes), spec.configuration)
+    attributes = {key: text for key, text in machine_attributes(driver, rest).items() if key != "HOSTNAME"}
+    body = {key: value for key, value in spec.body.items() if key.lower() not in ("im_mad", "vm_mad", "name")}
     return HostSpec(
-        hostname=provision.get("HOSTNAME", ""),
+        hostname=rest.get("HOSTNAME", ""),
         vm_mad=str(spec.body.get("vm_mad") or "kvm"),
-        attributes=attributes,
-        credentials=credentials,
-        connection=as_attributes({**template.defaults_connection, **spec.connection}),
-        configuration={**template.defaults_configuration, **spec.configuration},
+        attributes={
+            **attributes,
+            **({"PROVIDER": provider} if provider else {}),
+            "PLAYBOOK": ",".join(playbooks),
+        },
+        account=account,
+        connection=as_attributes(spec.connection),
+        configuration=configuration,
         extra=to_template(body),
     )
 
@@ -85,7 +108,7 @@ def host_template(spec: HostSpec, tag: Mapping[str, str], keys: Path) -> Templat
     if connection := _with_key_file(spec.connection, keys):
         pairs.append(("PROVISION_CONNECTION", connection))
     if spec.configuration:
-        text = yaml.safe_dump(dict(spec.configuration), sort_keys=True, allow_unicode=True)
+        text = yaml.safe_dump(to_plain(spec.configuration), sort_keys=True, allow_unicode=True)
         pairs.append(("PROVISION_CONFIGURATION_BASE64", base64.b64encode(text.encode()).decode()))
     return Template([*spec.extra, *pairs])
 
@@ -99,20 +122,11 @@ def as_attributes(section: Mapping[str, Data]) -> dict[str, str]:
     return {name: value for name, value in to_template(flat) if isinstance(value, str) and value}
 
 
-def _split(provision: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    from hybrid_drivers.provision.template.inline import split_credentials
-
-    credentials, rest = split_credentials(provision)
-    named = {key: provision[key] for key in ("DRIVER", "PM_MAD") if key in provision}
-    return {key: str(value) for key, value in {**named, **credentials}.items()}, {
-        key: str(value) for key, value in rest.items()
-    }
-
-
-def _playbook(template: ProvisionTemplate, provision: Mapping[str, str], wishes: Wishes) -> str:
+def _playbooks(template: ProvisionTemplate, provision: Mapping[str, str], wishes: Wishes) -> Sequence[str]:
     if wishes.skip_config:
-        return NO_CONFIGURATION
-    return provision.get("PLAYBOOK") or ",".join(template.playbooks) or "default"
+        return (NO_CONFIGURATION,)
+    own = [one.strip() for one in provision.get("PLAYBOOK", "").split(",") if one.strip()]
+    return own or template.playbooks or ("default",)
 
 
 def _with_key_file(connection: Mapping[str, str], keys: Path) -> dict[str, str]:

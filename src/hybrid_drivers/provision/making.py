@@ -14,18 +14,22 @@ from hybrid_drivers.errors import ConfigError, HybridError, NoSuchObject
 from hybrid_drivers.model import OnedObject, Template, Value
 from hybrid_drivers.provision import tags
 from hybrid_drivers.provision.appmaking import AppMaker
+from hybrid_drivers.provision.dialects import machine_attributes
+from hybrid_drivers.provision.hostfacts import facts
 from hybrid_drivers.provision.hostmaking import HostMaker
 from hybrid_drivers.provision.hostspec import as_attributes
 from hybrid_drivers.provision.kinds import ONED, SERVICE_TEMPLATES
 from hybrid_drivers.provision.meta import apply_meta
-from hybrid_drivers.provision.plan import WORDS, Specs, label
+from hybrid_drivers.provision.plan import BEFORE_HOSTS, WORDS, Specs, label
 from hybrid_drivers.provision.record import Record, Slot, Stage, made
 from hybrid_drivers.provision.scope import MadeObjects, scope
 from hybrid_drivers.provision.site import Site
 from hybrid_drivers.provision.template.expand import expand_ranges
-from hybrid_drivers.provision.template.inline import split_credentials
-from hybrid_drivers.provision.template.model import Data, ObjectSpec, ProvisionTemplate
-from hybrid_drivers.provision.template.render import resolve, to_template
+from hybrid_drivers.provision.template.grammar import UPDATES
+from hybrid_drivers.provision.template.inline import without_credentials
+from hybrid_drivers.provision.template.merge import with_defaults
+from hybrid_drivers.provision.template.model import KINDS, ObjectSpec, ProvisionTemplate
+from hybrid_drivers.provision.template.render import resolve, to_plain, to_template
 
 IMAGE_READY, IMAGE_ERROR = 1, 5  # OpenNebula Image.h
 WAIT_PAUSE = 0.5  # seconds between two looks at an image
@@ -40,6 +44,7 @@ class Maker:
         self._site, self._record, self._template = site, record, template
         self._specs = Specs.of(template)
         self._objects = MadeObjects(site, record)
+        self._facts: dict[str, str] = {}  # of the hosts, when the template asks for them
         self._hosts = HostMaker(site, record, template)
         self._ways: Mapping[str, Callable[[Slot, ObjectSpec], Slot]] = {
             "clusters": self._cluster,
@@ -82,7 +87,29 @@ class Maker:
     def _resolved(self, spec: ObjectSpec, slot: Slot) -> ObjectSpec:
         if slot.own:
             spec = replace(spec, provision={**spec.provision, **slot.own})
-        return resolve(spec, scope(self._record, self._objects, self._index(slot)))
+        seen = scope(self._record, self._objects, self._index(slot))
+        return resolve(with_defaults(self._template, spec), replace(seen, updates=self._facts))
+
+    def learn_from_hosts(self) -> list[Slot]:
+        """Ask the hosts what the template wants to know of them; return the objects made before that need it.
+
+        Raises:
+            HybridError: a host cannot be asked.
+        """
+        asked = {kind: _asked(spec) for kind in KINDS for spec in self._specs.by_kind[kind] if _asked(spec)}
+        names = frozenset().union(*asked.values()) if asked else frozenset()
+        if not names or self._facts:
+            return []
+        self._facts = facts(self._site, self._record, names)
+        early = [slot for slot in self._record.exists(*BEFORE_HOSTS) if slot.spec >= 0]
+        return [slot for slot in early if self._facts and _asked(self._specs.of_slot(slot))]
+
+    def write_again(self, slot: Slot) -> None:
+        """Write the attributes of an object anew, with all that is known now."""
+        content = self.content(slot, self._resolved(self._specs.of_slot(slot), slot))
+        rest = Template(pair for pair in content if pair[0] not in ("NAME", "AR"))
+        self._site.objects.update(ONED[slot.kind], slot.number, rest)
+        self._site.store.note(self._record, f"{label(slot)} updated with what its hosts tell")
 
     @staticmethod
     def _index(slot: Slot) -> int:
@@ -119,11 +146,16 @@ class Maker:
         return Template(pairs)
 
     def _shared(self, slot: Slot, spec: ObjectSpec) -> dict[str, str]:
-        """Return PROVISION of a physical object: the template's defaults without credentials, its own over them."""
-        physical = slot.kind in ("clusters", "datastores", "networks")
-        both: dict[str, Data] = {**(self._template.defaults_provision if physical else {}), **spec.provision}
-        _, rest = split_credentials(as_attributes(both))
-        return {key: str(value) for key, value in rest.items() if key not in HOST_KEYS | {"DRIVER", "PM_MAD"}}
+        """Return PROVISION of an object that is no host, with no credential and nothing that only names a host.
+
+        The agent takes a cluster's for its hosts, so it is in the words of our drivers.
+        """
+        found = as_attributes(without_credentials(spec.provision))
+        if slot.kind == "clusters":
+            name = self._record.wishes.provider or found.get("PROVIDER") or found.get("PROVIDER_NAME", "")
+            found = machine_attributes(self._site.directory.entry(name).driver if name else "", found)
+            found |= {"PROVIDER": name} if name else {}
+        return {key: text for key, text in found.items() if key not in HOST_KEYS}
 
     def _cluster_id(self) -> int:
         cluster_id = self._record.cluster_id
@@ -212,10 +244,23 @@ class Maker:
             found = next(
                 (one for one in flow.service_templates() if one.name == name and one.provision == self._record.id), None
             )
-        service_id = found.id if found else flow.create_service_template(name, spec.body, provision_id=self._record.id)
+        service_id = (
+            found.id if found else flow.create_service_template(name, _plain(spec), provision_id=self._record.id)
+        )
         slot = self._record.put(made(slot, service_id, name))
         apply_meta(self._site.objects, "document", service_id, spec.meta)
         return slot
+
+
+def _plain(spec: ObjectSpec) -> dict[str, object]:
+    """Return the body as JSON has it."""
+    return {key: to_plain(value) for key, value in spec.body.items()}
+
+
+def _asked(spec: ObjectSpec) -> frozenset[str]:
+    """Return the facts of hosts that an object's expressions ask for."""
+    parts = (spec.body, spec.provision, spec.connection, spec.configuration)
+    return frozenset(name for name in UPDATES if any(f"updates.{name}" in str(part) for part in parts))
 
 
 def digest(spec: ObjectSpec) -> str:

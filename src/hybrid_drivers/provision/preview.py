@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.model import Placement
 from hybrid_drivers.providers.base import Provider
-from hybrid_drivers.providers.entries import entry_from_attributes
 from hybrid_drivers.providers.prices import price_of
 from hybrid_drivers.provision import plan
 from hybrid_drivers.provision.hostspec import HostSpec, host_spec
@@ -92,7 +91,7 @@ class Previewer:
         return Scope(name=self._name, provision_id=0, index=index, provider=provider, objects=self._objects)
 
     def _host(self, spec: ObjectSpec, at: int) -> PlannedObject:
-        host = host_spec(self._template, spec, self._wishes)
+        host = host_spec(self._template, spec, self._wishes, lambda one: self._site.directory.entry(one).driver)
         name, provider = self._provider(host, f"{spec.file}:{spec.line}")
         placements = provider.placements({**provider.entry.defaults, **host.attributes_of_machine()})
         first = placements[0] if placements else Placement(plan="", place="")
@@ -113,15 +112,15 @@ class Previewer:
         """Return the provider of a host and its name; inline credentials make one that is not kept."""
         from hybrid_drivers.providers.registry import make_provider
 
-        name = host.attributes.get("PROVIDER", "")
-        entry = None
+        name, entry = host.provider, host.account
         if not name:
-            if not host.credentials:
-                raise ConfigError(f"{where}: the host names no provider: add provider, or give --provider")
-            entry, _ = entry_from_attributes(host.credentials, where)
-            name = entry.name
+            raise ConfigError(f"{where}: the host names no provider: add provider, or give --provider")
         if name not in self._providers:
-            made = make_provider(entry, self._site.clock) if entry else self._site.directory.provider(name)
+            made = (
+                make_provider(entry, self._site.clock, state_dir=self._site.keys.parent)
+                if entry
+                else self._site.directory.provider(name)
+            )
             self._providers[name] = made
         return name, self._providers[name]
 

@@ -10,7 +10,6 @@ from typing import Protocol
 from hybrid_drivers.model import Host, HostState
 from hybrid_drivers.provision.record import Slot
 
-PATIENCE = 30.0  # seconds a host may wait with a problem that passes by itself, until it counts as failed
 STATES = ("PENDING", "DEPLOYING", "BOOTING", "CONNECTING", "CONFIGURING", "READY", "DELETING", "ERROR")
 
 
@@ -27,6 +26,7 @@ class HostView:
     problem: str = ""
     elapsed: float = 0.0
     left: float | None = None
+    attempt: str = ""  # tells one attempt to rent from the next
     gone: bool = False  # somebody deleted it
 
     @property
@@ -70,6 +70,7 @@ def view(slot: Slot, host: Host | None, now: float, typical: Mapping[tuple[str, 
         step=template.text("PROVISION_STEP"),
         problem=problem,
         elapsed=elapsed,
+        attempt=template.text("PROVISION_SINCE"),
         left=None if usual is None or state in ("READY", "ERROR") else max(0.0, usual - elapsed),
     )
 

@@ -180,12 +180,19 @@ def stop_monitord_client(order: Order) -> int:
 
 
 # Patterns for the first words of a command; hostconfig/runner.py tells what it sends.
+def default_route(order: Order) -> int:
+    """Answer ``ip -4 route show default``."""
+    order.say("default via 192.0.2.1 dev eth0 proto dhcp src 192.0.2.10 metric 100")
+    return 0
+
+
 HANDLERS: Sequence[tuple[Sequence[str], Handler]] = (
     (("sh", "-s", "hybrid-configure", "apply|check"), configure),
     (("sh", "-s", "hybrid-stage-host-key"), stage_host_key),
     (("sh", "-s", "hybrid-activate-host-key"), activate_host_key),
     (("grep", "-qsxF", ".+", f".+{re.escape(_MARK)}"), has_tree),
     (("sh", "-c", r"(?s).*", "hybrid-put-tree", ".+", ".+", ".+"), put_tree),
+    (("ip", "-4", "route", "show", "default"), default_route),
     ((f"{_REMOTES}/im/run_monitord_client", ".+", r"\d+", ".+"), run_monitord_client),
     ((f"{_REMOTES}/im/stop_monitord_client", ".+"), stop_monitord_client),
 )

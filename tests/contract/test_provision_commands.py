@@ -1,0 +1,378 @@
+"""``oneprovision`` as people use it: the real executable, agent and provider client, on the sandbox."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.lab import LIMIT, no_secret_came_out, quick_lab
+from tests.support.provisions import SMALL
+
+from hybrid_drivers.sandbox.lab import Lab
+
+HOSTS_ONLY = """
+name: small
+playbook: dummy
+defaults:
+  provision: {provider: packet-ams, plan: c3.small.x86, os: debian_12, metro: am}
+hosts:
+  - {im_mad: kvm, vm_mad: kvm, provision: {hostname: "edge-${index}", count: 2}}
+"""
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Lab]:
+    with quick_lab() as made:
+        yield made
+
+
+@pytest.fixture
+def lab(shared: Lab) -> Iterator[Lab]:
+    """The laboratory of this module, as it was: the next test begins with nothing."""
+    yield shared
+    shared.simulator.knobs.change({"quota": 0, "provisioning": 0.1})
+    for known in json.loads(oneprovision(shared, "list", "--json").stdout)["DOCUMENT_POOL"]["DOCUMENT"]:
+        oneprovision(shared, "delete", str(known["ID"]), "--cleanup")
+    assert nothing_left(shared)
+    no_secret_came_out(shared)
+
+
+def oneprovision(lab: Lab, *words: str) -> subprocess.CompletedProcess[str]:
+    return lab.run("oneprovision", *words)
+
+
+def write(tmp_path: Path, text: str, name: str = "template.yaml") -> str:
+    path = tmp_path / name
+    path.write_text(textwrap.dedent(text))
+    return str(path)
+
+
+def created(lab: Lab, file: str, *words: str) -> str:
+    """Create a provision and return its id."""
+    done = oneprovision(lab, "create", file, *words)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == lines[-1]
+    return lines[0].removeprefix("ID: ")
+
+
+def shown(lab: Lab, which: str) -> dict[str, Any]:
+    done = oneprovision(lab, "show", which, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)["DOCUMENT"]
+    assert isinstance(found, dict)
+    return found
+
+
+def nothing_left(lab: Lab) -> bool:
+    lab.wait_empty()
+    clusters = {cluster.name for cluster in lab.oned.clusters()}
+    return not lab.oned.hosts() and clusters == {"default", "edge"} and not lab.oned.documents(703)
+
+
+# --- the way of a provision -------------------------------------------------------------------------------------------
+
+
+def test_a_whole_cluster_comes_and_goes(lab: Lab, tmp_path: Path) -> None:
+    made_before = lab.made()
+    number = created(lab, write(tmp_path, SMALL))
+    found = shown(lab, "small")
+    assert (str(found["ID"]), found["STATE"], found["PROVIDER"]) == (number, "RUNNING", "packet-ams")
+    assert [one["NAME"] for one in found["HOSTS"]] == ["edge-0", "edge-1"]
+    assert {one["STATE"] for one in found["HOSTS"]} == {"READY"}
+    assert [one["NAME"] for one in found["DATASTORES"]] == ["small-images", "small-system"]
+    listed = oneprovision(lab, "list", "--csv", "--list", "name,clusters,hosts,ready,networks,datastores,stat").stdout
+    assert listed.splitlines() == ["NAME,CLUSTERS,HOSTS,READY,NETWORKS,DATASTORES,STAT", "small,1,2,2,1,2,RUNNING"]
+    told = oneprovision(lab, "events", number).stdout
+    assert "created" in told
+    assert "host edge-1 (id" in told
+    for kind, name in (("vnet", "small-net"), ("image", "small-image"), ("vntemplate", "small-vnt")):
+        assert name in oneprovision(lab, kind, "list").stdout
+    assert len(lab.alive()) == 2
+    done = oneprovision(lab, "delete", "small")
+    assert (done.returncode, done.stdout) == (0, f"provision {number} 'small' is deleted; no machine of it is left\n")
+    assert lab.made() - made_before == 2
+    assert nothing_left(lab)
+
+
+def test_create_again_goes_on_or_says_why_not(lab: Lab, tmp_path: Path) -> None:
+    file = write(tmp_path, HOSTS_ONLY)
+    number = created(lab, file)
+    again = oneprovision(lab, "create", file)
+    assert (again.returncode, again.stdout) == (255, "")
+    assert f"provision {number} 'small' exists and is running" in again.stderr
+    nameless = write(tmp_path, HOSTS_ONLY + "cluster: {name: other}\n", "other.yaml")
+    other = created(lab, nameless, "--name", "second", "--skip-provision")
+    assert shown(lab, other)["HOSTS"] == []
+    assert len(lab.alive()) == 2
+
+
+def test_a_tool_killed_in_the_middle_is_gone_on_with_by_the_same_command(lab: Lab, tmp_path: Path) -> None:
+    lab.simulator.knobs.change({"provisioning": 2})
+    made_before = lab.made()
+    file = write(tmp_path, HOSTS_ONLY)
+    command = ["oneprovision", "create", file]
+    with subprocess.Popen(
+        command, env={**lab.frontend.environment, "LANG": "C.UTF-8"}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as running:
+        lab.wait(lambda: len(lab.alive()) == 2, LIMIT)
+        second = oneprovision(lab, "create", file)
+        assert second.returncode == 255
+        assert f"(process {running.pid}, create)" in second.stderr
+        assert "is being worked on by" in second.stderr
+        running.kill()
+    number = created(lab, file)
+    assert shown(lab, number)["STATE"] == "RUNNING"
+    assert lab.made() - made_before == 2
+
+
+def test_dry_run_tells_what_it_costs_and_makes_nothing(lab: Lab, tmp_path: Path) -> None:
+    made_before = lab.made()
+    done = oneprovision(lab, "create", write(tmp_path, SMALL), "--dry-run", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    hosts = [one for one in told["objects"] if one["kind"] == "hosts"]
+    assert [(one["provider"], one["plan"], one["place"]) for one in hosts] == [("packet-ams", "c3.small.x86", "am")] * 2
+    assert told["per_hour"]["USD"] == pytest.approx(2 * hosts[0]["price"])
+    assert hosts[0]["price"] > 0
+    people = oneprovision(lab, "create", write(tmp_path, SMALL), "--dry-run").stdout
+    assert "small-net" in people
+    assert "USD an hour" in people
+    assert (lab.made(), lab.oned.documents(703), lab.oned.hosts()) == (made_before, [], [])
+
+
+# --- failures ---------------------------------------------------------------------------------------------------------
+
+
+def test_quit_leaves_everything_and_resume_goes_on(lab: Lab, tmp_path: Path) -> None:
+    lab.simulator.knobs.change({"quota": 1})
+    file = write(tmp_path, HOSTS_ONLY)
+    done = oneprovision(lab, "create", file, "--batch")
+    assert done.returncode == 255
+    number = done.stdout.splitlines()[0].removeprefix("ID: ")
+    assert done.stdout.splitlines()[-1] == f"ID: {number}"
+    assert f"'oneprovision resume {number}' goes on" in done.stderr
+    found = shown(lab, number)
+    assert found["STATE"] == "ERROR"
+    assert "maximum number of devices" in found["PROBLEM"]
+    lab.simulator.knobs.change({"quota": 0})
+    assert oneprovision(lab, "resume", number).returncode == 0
+    assert shown(lab, number)["STATE"] == "RUNNING"
+    assert len(lab.alive()) == 2
+
+
+def test_skip_leaves_one_host_out_and_gives_it_back(lab: Lab, tmp_path: Path) -> None:
+    lab.simulator.knobs.change({"quota": 1})
+    number = created(lab, write(tmp_path, HOSTS_ONLY), "--batch", "--fail-retry", "1", "--fail-skip")
+    found = shown(lab, number)
+    assert (found["STATE"], len(found["HOSTS"])) == ("RUNNING", 1)
+    assert found["PROBLEM"].startswith("left out: host edge-")
+    assert len(lab.oned.hosts()) == 1
+    lab.simulator.knobs.change({"quota": 0})
+    assert oneprovision(lab, "scale", number, "2").returncode == 0
+    assert len(lab.alive()) == 2
+
+
+def test_cleanup_takes_everything_away(lab: Lab, tmp_path: Path) -> None:
+    lab.simulator.knobs.change({"quota": 1})
+    done = oneprovision(lab, "create", write(tmp_path, SMALL), "--fail-cleanup")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (255, "ID: -1")
+    assert "taken away again" in done.stderr
+    assert nothing_left(lab)
+
+
+def test_a_name_that_is_taken_is_told_before_anything_is_made(lab: Lab, tmp_path: Path) -> None:
+    other = lab.oned.allocate_cluster("small")
+    try:
+        done = oneprovision(lab, "create", write(tmp_path, SMALL))
+        assert (done.returncode, done.stdout) == (255, "")
+        assert f"template.yaml:6: cluster.name: cluster {other} is already called 'small'" in done.stderr
+    finally:
+        lab.oned.delete_cluster(other)
+    assert lab.oned.documents(703) == []
+
+
+# --- changes ----------------------------------------------------------------------------------------------------------
+
+
+def test_scale_up_and_down(lab: Lab, tmp_path: Path) -> None:
+    number = created(lab, write(tmp_path, HOSTS_ONLY))
+    assert oneprovision(lab, "scale", number, "4").returncode == 0
+    assert len(lab.alive()) == 4
+    names = [one["NAME"] for one in shown(lab, number)["HOSTS"]]
+    assert len(set(names)) == 4
+    refused = oneprovision(lab, "scale", number, "1")
+    assert (refused.returncode, "--yes" in refused.stderr) == (255, True)
+    assert oneprovision(lab, "scale", number, "1", "--yes").returncode == 0
+    lab.wait(lambda: len(lab.alive()) == 1, LIMIT)
+    assert [one["NAME"] for one in shown(lab, number)["HOSTS"]] == [names[0]]
+    assert oneprovision(lab, "diff", number).returncode == 0
+
+
+def test_hosts_are_added_and_deleted_by_name(lab: Lab, tmp_path: Path) -> None:
+    number = created(lab, write(tmp_path, HOSTS_ONLY))
+    done = oneprovision(
+        lab, "host", "add", number, "--amount", "2", "--hostnames", "big1,big2", "--host-params", "plan=m3.large.x86"
+    )
+    assert done.returncode == 0, done.stderr
+    rows = oneprovision(lab, "host", "list", "--csv", "--list", "name,plan,stat", "--no-header").stdout.splitlines()
+    assert rows[2:] == ["big1,m3.large.x86,READY", "big2,m3.large.x86,READY"]
+    assert oneprovision(lab, "host", "delete", "big1", "edge-0").returncode == 0
+    assert [one["NAME"] for one in shown(lab, number)["HOSTS"]] == ["edge-1", "big2"]
+    assert len(lab.alive()) == 2
+    strange = oneprovision(lab, "host", "delete", "nobody")
+    assert (strange.returncode, strange.stderr) == (
+        255,
+        "Error: no provision has a host 'nobody': 'oneprovision host list' shows them\n",
+    )
+
+
+def test_diff_and_apply_bring_it_to_another_template(lab: Lab, tmp_path: Path) -> None:
+    number = created(lab, write(tmp_path, SMALL))
+    changed = SMALL.replace("memory: 128", "memory: 256").replace("count: 2", "count: 3")
+    changed = changed.replace("type: IP4}]\nhosts", "type: IP4}, {ip: 10.9.0.2, size: 3, type: IP4}]\nhosts")
+    changed = changed[: changed.index("vntemplates")]
+    file = write(tmp_path, changed, "changed.yaml")
+    told = oneprovision(lab, "diff", number, file, "--json")
+    assert told.returncode == 2, told.stderr
+    assert [(one["change"], one["kind"], one["name"]) for one in json.loads(told.stdout)] == [
+        ("update", "networks", "small-net"),
+        ("add", "hosts", "edge-2"),
+        ("update", "templates", "small-vm"),
+        ("remove", "vntemplates", "small-vnt"),
+    ]
+    refused = oneprovision(lab, "apply", number, file)
+    assert (refused.returncode, "nothing was changed" in refused.stderr) == (255, True)
+    assert oneprovision(lab, "diff", number).returncode == 0
+    done = oneprovision(lab, "apply", number, file, "--yes")
+    assert done.returncode == 0, done.stderr
+    assert len(lab.alive()) == 3
+    assert "small-vnt" not in oneprovision(lab, "vntemplate", "list").stdout
+    for words in ((number,), (number, file)):
+        assert oneprovision(lab, "diff", *words).stdout == "nothing differs\n"
+
+
+def test_what_cannot_be_changed_in_place_is_replaced_only_when_asked_for(lab: Lab, tmp_path: Path) -> None:
+    number = created(lab, write(tmp_path, HOSTS_ONLY))
+    before = {str(one["id"]) for one in lab.alive()}
+    file = write(tmp_path, HOSTS_ONLY.replace("c3.small.x86", "m3.large.x86"), "changed.yaml")
+    assert "PLAN: c3.small.x86 -> m3.large.x86" in oneprovision(lab, "diff", number, file).stdout
+    refused = oneprovision(lab, "apply", number, file, "--yes")
+    assert (refused.returncode, "--replace" in refused.stderr) == (255, True)
+    assert {str(one["id"]) for one in lab.alive()} == before
+    assert oneprovision(lab, "apply", number, file, "--yes", "--replace").returncode == 0
+    lab.wait(lambda: len(lab.alive()) == 2, LIMIT)
+    assert before.isdisjoint({str(one["id"]) for one in lab.alive()})
+
+
+def test_a_host_that_somebody_deleted_is_told_and_made_again(lab: Lab, tmp_path: Path) -> None:
+    number = created(lab, write(tmp_path, HOSTS_ONLY))
+    lab.oned.delete_host(shown(lab, number)["HOSTS"][0]["ID"])
+    told = oneprovision(lab, "diff", number)
+    assert (told.returncode, "deleted outside of the provision" in told.stdout) == (2, True)
+    assert oneprovision(lab, "apply", number, "--yes").returncode == 0
+    lab.wait(lambda: len(lab.alive()) == 2, LIMIT)
+    assert {one["STATE"] for one in shown(lab, number)["HOSTS"]} == {"READY"}
+
+
+def test_power_and_configuration_of_hosts(lab: Lab, tmp_path: Path) -> None:
+    number = created(lab, write(tmp_path, HOSTS_ONLY))
+    host_id = shown(lab, number)["HOSTS"][0]["ID"]
+    assert oneprovision(lab, "host", "poweroff", "edge-0").returncode == 0
+    assert sorted(str(one["state"]) for one in lab.alive()) in (["active", "inactive"], ["active", "powering_off"])
+    assert lab.host(host_id).state.name == "OFFLINE"
+    lab.wait(lambda: "inactive" in [one["state"] for one in lab.alive()], LIMIT)
+    assert oneprovision(lab, "host", "resume", str(host_id)).returncode == 0
+    lab.wait(lambda: {one["state"] for one in lab.alive()} == {"active"}, LIMIT)
+    lab.wait(lambda: lab.host(host_id).total_cpu > 0, LIMIT)
+    assert oneprovision(lab, "host", "reboot", "--hard", "edge-1").returncode == 0
+    done = oneprovision(lab, "configure", number)
+    assert done.returncode == 0, done.stderr
+
+
+# --- what is refused --------------------------------------------------------------------------------------------------
+
+
+def test_delete_refuses_while_others_would_lose_something(lab: Lab, tmp_path: Path) -> None:
+    number = created(lab, write(tmp_path, SMALL))
+    found = shown(lab, number)
+    cluster, datastore = found["CLUSTERS"][0]["ID"], found["DATASTORES"][0]["ID"]
+    from hybrid_drivers.model import Template
+    from hybrid_drivers.oned.objects import Objects
+
+    objects = Objects(lab.oned)
+    objects.allocate("image", Template([("NAME", "theirs"), ("PATH", "/var/tmp/x")]), datastore_id=datastore)
+    stranger = lab.oned.allocate_host("stranger", "kvm", "kvm", cluster)
+    done = oneprovision(lab, "delete", number)
+    assert done.returncode == 255
+    assert "images are in its datastores" in done.stderr
+    assert f"holds host {stranger}, not made by it" in done.stderr
+    assert (shown(lab, number)["STATE"], len(lab.alive())) == ("RUNNING", 2)
+    lab.oned.delete_host(stranger)
+    assert oneprovision(lab, "delete", number).returncode == 255
+    done = oneprovision(lab, "delete", number, "--cleanup")
+    assert done.returncode == 0, done.stderr
+    assert nothing_left(lab)
+
+
+def test_words_that_name_nothing(lab: Lab) -> None:
+    for words in (("show", "nobody"), ("delete", "99"), ("resume", "x"), ("scale", "nobody", "3"), ("diff", "7")):
+        done = oneprovision(lab, *words)
+        assert (done.returncode, done.stdout) == (255, ""), words
+        assert done.stderr.startswith("Error: there is no provision '"), done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    assert oneprovision(lab, "frobnicate").returncode == 255
+
+
+# --- templates of OneProvision's --------------------------------------------------------------------------------------
+
+
+def test_a_template_of_5_12_with_its_credentials_inline(lab: Lab, tmp_path: Path) -> None:
+    from hybrid_drivers.sandbox.packet_api import PacketSimulator
+
+    assert isinstance(lab.simulator, PacketSimulator)
+    secret = lab.simulator.token
+    text = f"""
+        name: old
+        playbook: dummy
+        defaults:
+          provision:
+            driver: packet
+            packet_token: {secret}
+            packet_project: {lab.simulator.project}
+            packet_endpoint: {lab.simulator.url}
+            facility: ams1
+            plan: c3.small.x86
+            os: debian_12
+          connection: {{remote_user: root, remote_port: {lab.machines.ssh_port}}}
+        cluster: {{name: <%= @name %>}}
+        hosts:
+          - reserved_cpu: 100
+            im_mad: kvm
+            vm_mad: kvm
+            provision: {{hostname: "old-1"}}
+        networks:
+          - name: <%= @name %>-net
+            vn_mad: dummy
+            bridge: br<%= @clusters[0]['ID'] %>
+            ar: [{{ip: 10.0.0.2, size: 2, type: IP4}}]
+        """
+    file = write(tmp_path, text)
+    masked = oneprovision(lab, "validate", file, "--dump")
+    assert masked.returncode == 0, masked.stderr
+    assert secret not in masked.stdout
+    number = created(lab, file)
+    [host] = lab.oned.hosts()
+    assert host.template.text("RESERVED_CPU") == "100"
+    assert "PACKET_TOKEN" not in host.template.vector("PROVISION")
+    assert host.template.vector("PROVISION")["PROVIDER"].startswith("inline-")
+    found = oneprovision(lab, "show", number, "--json").stdout + oneprovision(lab, "show", number).stdout
+    assert secret not in found
+    assert secret not in json.dumps([one.body for one in lab.oned.documents(703)])
+    vnet = next(one for one in lab.frontend.call("one.vnpool.info", -2, -1, -1) if isinstance(one, str))
+    assert f"<BRIDGE><![CDATA[br{host.cluster_id}]]></BRIDGE>" in vnet
