@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+import yaml
 
 from hybrid_drivers.errors import ConfigError
+from hybrid_drivers.providers.base import ProviderEntry
 from hybrid_drivers.providers.registry import make_provider
 from hybrid_drivers.provision import plan, tags
 from hybrid_drivers.provision.kinds import ONED
 from hybrid_drivers.provision.record import Record
 from hybrid_drivers.provision.site import Site
-from hybrid_drivers.provision.template.model import ObjectSpec, Problem, ProvisionTemplate
+from hybrid_drivers.provision.template.inputspecs import read_input
+from hybrid_drivers.provision.template.model import InputSpec, ObjectSpec, Problem, ProvisionTemplate, TemplateError
 from hybrid_drivers.provision.template.validate import Environment
+from hybrid_drivers.yamlfile import Items, Table, parse_yaml
 
 UNIQUE = ("clusters", "datastores", "networks", "images", "templates", "vntemplates")  # names oned takes once (a user)
 
@@ -23,6 +30,33 @@ def environment_of(site: Site, provider_name: str) -> Environment:
         provider=lambda entry: make_provider(entry, site.clock, state_dir=site.keys.parent),
         provider_name=provider_name,
     )
+
+
+def with_provider_inputs(site: Site, template: ProvisionTemplate, chosen: str) -> ProvisionTemplate:
+    """Return the template with the inputs that its providers ask for, as those of OneProvision 6.x do; its own win.
+
+    Source: OpenNebula ``src/oneprovision/lib/provision/provision.rb`` (``deploy``: provider.inputs).
+    """
+    found = {one.name: one for one in template.inputs}
+    for name in provider_names(template.hosts, template, chosen):
+        with suppress(ConfigError):  # a wrong or missing entry is told by the checks
+            for one in _inputs_of(site.directory.entry(name)):
+                found.setdefault(one.name, one)
+    return replace(template, inputs=tuple(found.values()))
+
+
+def _inputs_of(entry: ProviderEntry) -> list[InputSpec]:
+    rows = entry.settings.get("inputs")
+    if not isinstance(rows, Sequence) or isinstance(rows, str):
+        return []
+    name = f"provider {entry.name}"
+    tree = parse_yaml(yaml.safe_dump(list(rows)), name)
+    problems: list[Problem] = []
+    tables = [one for one in tree.items if isinstance(one, Table)] if isinstance(tree, Items) else []
+    found = [read_input(one, name, f"inputs.{at}", problems) for at, one in enumerate(tables)]
+    if problems:
+        raise TemplateError(problems)
+    return [one for one in found if one is not None]
 
 
 def taken_names(site: Site, template: ProvisionTemplate, name: str, record: Record | None) -> list[Problem]:

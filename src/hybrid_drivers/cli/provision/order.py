@@ -15,7 +15,13 @@ from hybrid_drivers.provision.plan import Specs
 from hybrid_drivers.provision.record import Record, Wishes
 from hybrid_drivers.provision.runs import Order
 from hybrid_drivers.provision.site import SHARED, Site
-from hybrid_drivers.provision.surroundings import check_name, environment_of, provider_names, taken_names
+from hybrid_drivers.provision.surroundings import (
+    check_name,
+    environment_of,
+    provider_names,
+    taken_names,
+    with_provider_inputs,
+)
 from hybrid_drivers.provision.template.inputs import collect, parse_user_inputs
 from hybrid_drivers.provision.template.load import load_template, read_template
 from hybrid_drivers.provision.template.model import InputSpec, Problem, ProvisionTemplate, TemplateError
@@ -30,7 +36,7 @@ def ordered(site: Site, file: Path, name: str, wishes: Wishes, user_inputs: str,
         TemplateError: all that is wrong with the template.
         ConfigError: a value of an input is missing or wrong.
     """
-    template = load_template(file, site.templates)
+    template = with_provider_inputs(site, load_template(file, site.templates), wishes.provider)
     inputs = _inputs(template, parse_user_inputs(user_inputs), ask=ask)
     order = _order(site, template, inputs, wishes, name=name, source=file)
     known = next((one for one in site.store.known() if one.name == order.name), None)
@@ -48,11 +54,12 @@ def reordered(site: Site, record: Record, file: Path | None, user_inputs: str, p
         if user_inputs or provider:
             raise ConfigError("--user-inputs and --provider belong to a template: name its file")
         return None
-    template = load_template(file, site.templates)
+    chosen = provider or record.wishes.provider
+    template = with_provider_inputs(site, load_template(file, site.templates), chosen)
     known = {one.name for one in template.inputs}
     kept = {key: value for key, value in record.inputs.items() if key in known}
     inputs = _inputs(template, {**kept, **parse_user_inputs(user_inputs)}, ask=False)
-    wishes = replace(record.wishes, provider=provider or record.wishes.provider)
+    wishes = replace(record.wishes, provider=chosen)
     order = _order(site, template, inputs, wishes, name=record.name, source=file)
     _refuse(taken_names(site, order.template, record.name, record))
     return order
@@ -67,6 +74,7 @@ def checked(site: Site | None, file: Path, user_inputs: str, provider: str) -> P
     template, problems = read_template(file, site.templates if site else SHARED)
     if template is None:
         raise TemplateError(problems)
+    template = with_provider_inputs(site, template, provider) if site else template
     found = validate(template, environment_of(site, provider) if site else None, parse_user_inputs(user_inputs))
     taken = taken_names(site, template, template.name, None) if site else []
     _refuse([*problems, *found, *taken])
