@@ -13,7 +13,10 @@ import pytest
 from tests.support.lab import LIMIT, no_secret_came_out, quick_lab
 from tests.support.provisions import SMALL
 
+from hybrid_drivers.model import Template
+from hybrid_drivers.oned.objects import Objects
 from hybrid_drivers.sandbox.lab import Lab
+from hybrid_drivers.sandbox.packet_api import PacketSimulator
 
 HOSTS_ONLY = """
 name: small
@@ -302,9 +305,6 @@ def test_delete_refuses_while_others_would_lose_something(lab: Lab, tmp_path: Pa
     number = created(lab, write(tmp_path, SMALL))
     found = shown(lab, number)
     cluster, datastore = found["CLUSTERS"][0]["ID"], found["DATASTORES"][0]["ID"]
-    from hybrid_drivers.model import Template
-    from hybrid_drivers.oned.objects import Objects
-
     objects = Objects(lab.oned)
     objects.allocate("image", Template([("NAME", "theirs"), ("PATH", "/var/tmp/x")]), datastore_id=datastore)
     stranger = lab.oned.allocate_host("stranger", "kvm", "kvm", cluster)
@@ -332,9 +332,16 @@ def test_words_that_name_nothing(lab: Lab) -> None:
 # --- templates of OneProvision's --------------------------------------------------------------------------------------
 
 
-def test_a_template_of_5_12_with_its_credentials_inline(lab: Lab, tmp_path: Path) -> None:
-    from hybrid_drivers.sandbox.packet_api import PacketSimulator
+@pytest.fixture
+def passing() -> Iterator[Lab]:
+    """A laboratory that goes with all that is in it: inline credentials have the limits of real providers."""
+    with quick_lab() as made:
+        yield made
+        no_secret_came_out(made)
 
+
+def test_a_template_of_5_12_with_its_credentials_inline(passing: Lab, tmp_path: Path) -> None:
+    lab = passing
     assert isinstance(lab.simulator, PacketSimulator)
     secret = lab.simulator.token
     text = f"""
