@@ -118,3 +118,19 @@ def test_a_deletion_killed_anywhere_is_gone_on_with(site: Site, places: Sequence
             assert at > 10
             return
     pytest.fail("there are more changes than this test looks at")
+
+
+@pytest.mark.parametrize(("places", "before"), PLACES)
+def test_what_a_killed_creation_made_is_taken_away(site: Site, places: Sequence[int], before: bool) -> None:
+    there = everything(site)
+    for at in places:
+        ended = False
+        with killed_at(site, at, before=before):
+            go_on(site, begin(site, order(SMALL)).id, quits(), Heard())
+            ended = True
+        for known in site.store.known():
+            take_away(site, known.id, Heard(), cleanup=False, timeout=5)
+        assert (tagged(site), everything(site), site.store.known()) == (NOTHING, there, []), at
+        if ended:
+            return
+    pytest.fail("there are more changes than this test looks at")

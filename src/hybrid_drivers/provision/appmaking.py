@@ -38,6 +38,11 @@ class AppMaker:
                     self._brought(slot, spec, kind, object_id)
         return self._record.put(replace(slot, name=name, stage=Stage.MADE, problem=""))
 
+    def take_in(self, slot: Slot, spec: ObjectSpec) -> None:
+        """Take in what an earlier run exported and could not write down, without making anything."""
+        body = as_attributes(spec.body)
+        self._take_in_again(slot, spec, body.get("NAME") or body.get("APPID") or body.get("APPNAME", ""))
+
     def _take_in_again(self, slot: Slot, spec: ObjectSpec, name: str) -> bool:
         """Take in what an earlier run exported and could not write down; tell whether there was anything."""
         if any(one.made_by == slot.kind and one.spec == slot.index for one in self._record.slots):

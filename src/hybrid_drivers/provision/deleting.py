@@ -12,6 +12,7 @@ from hybrid_drivers.provision.site import Site
 
 PAUSE = 0.5  # seconds between two looks whether an object is gone
 GONE_LIMIT = 60.0  # seconds for images and networks, which go after the call
+LOCKED = {"images": (4,), "networks": (2, 3)}  # states in which drivers still make or delete them (OnedObject.state)
 
 
 class Deleter:
@@ -63,6 +64,8 @@ class Deleter:
 
     def _call(self, slot: Slot, object_id: int) -> None:
         try:
+            if slot.kind in LOCKED:
+                self._wait_unlocked(slot, object_id)
             if slot.kind == "flowtemplates":
                 self._site.flow().delete_service_template(object_id)
             else:
@@ -71,6 +74,18 @@ class Deleter:
             return
         if slot.kind in ("images", "networks"):
             self._wait_gone(slot, object_id)
+
+    def _wait_unlocked(self, slot: Slot, object_id: int) -> None:
+        """Wait until the drivers are done with an object that was made a moment ago: before, oned refuses to delete it.
+
+        Raises:
+            NoSuchObject: it is gone.
+        """
+        until = self._site.clock.monotonic() + GONE_LIMIT
+        while self._site.objects.get(ONED[slot.kind], object_id).state in LOCKED[slot.kind]:
+            if self._site.clock.monotonic() > until:
+                return  # oned's refusal says why
+            self._site.clock.sleep(PAUSE)
 
     def _wait_gone(self, slot: Slot, object_id: int) -> None:
         until = self._site.clock.monotonic() + GONE_LIMIT

@@ -63,6 +63,13 @@ class HostMaker:
     def _driver_of(self, provider: str) -> str:
         return self._site.directory.entry(provider).driver
 
+    def begun(self, slot: Slot, spec: ObjectSpec) -> tuple[int, str] | None:
+        """Return id and name of the host that an earlier run made for a slot and could not write down."""
+        hostname = str(spec.provision.get("hostname") or "")
+        shown = self._shown(slot, hostname or spec.name or f"{self._record.name}-{slot.index}")
+        host = self._begun(slot, shown)
+        return (host.id, shown) if host else None
+
     def _shown(self, slot: Slot, name: str) -> str:
         """Return the name of a host, one of its own where others of the provision have it (those that were added)."""
         others = [one.name for one in self._record.of_kind("hosts") if one.index != slot.index]

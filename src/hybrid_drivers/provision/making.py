@@ -8,6 +8,7 @@ being empty (docs/decisions/007).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from hybrid_drivers.errors import ConfigError, HybridError, NoSuchObject
@@ -21,7 +22,7 @@ from hybrid_drivers.provision.hostspec import as_attributes
 from hybrid_drivers.provision.kinds import ONED, SERVICE_TEMPLATES
 from hybrid_drivers.provision.meta import apply_meta
 from hybrid_drivers.provision.plan import BEFORE_HOSTS, WORDS, Specs, label
-from hybrid_drivers.provision.record import Record, Slot, Stage, made
+from hybrid_drivers.provision.record import Record, Slot, Stage, ids, made
 from hybrid_drivers.provision.scope import MadeObjects, scope
 from hybrid_drivers.provision.site import Site
 from hybrid_drivers.provision.template.expand import expand_ranges
@@ -46,10 +47,11 @@ class Maker:
         self._objects = MadeObjects(site, record)
         self._facts: dict[str, str] = {}  # of the hosts, when the template asks for them
         self._hosts = HostMaker(site, record, template)
+        self._apps = AppMaker(site, record, self._wait_image)
         self._ways: Mapping[str, Callable[[Slot, ObjectSpec], Slot]] = {
             "clusters": self._cluster,
             "hosts": self._hosts.make,
-            "marketplaceapps": AppMaker(site, record, self._wait_image).make,
+            "marketplaceapps": self._apps.make,
             "flowtemplates": self._flow,
         }
 
@@ -79,6 +81,31 @@ class Maker:
         done = self._record.put(replace(done, spec_hash=done.spec_hash or digest(spec)))
         self._site.store.note(self._record, f"{label(done)} made")
         return done
+
+    def adopt(self) -> None:
+        """Find what an earlier run made and could not write down, without making anything; the caller saves."""
+        for slot in self._record.of_kind(*KINDS):
+            if slot.stage is Stage.MAKING and slot.id is None:
+                with suppress(ConfigError):  # the name is another's by now, or depends on what is not there: not made
+                    self._adopt(slot)
+
+    def _adopt(self, slot: Slot) -> None:
+        spec = self._resolved(self._specs.of_slot(slot), slot)
+        found: tuple[int, str] | None = None
+        if slot.kind == "hosts":
+            found = self._hosts.begun(slot, spec)
+        elif slot.kind == "clusters":
+            name = spec.name or self._record.name
+            number = self._find_cluster(slot, name)
+            found = None if number is None else (number, name)
+        elif slot.kind == "flowtemplates":
+            found = self._flow_made(slot, self._flow_name(slot, spec))
+        elif slot.kind == "marketplaceapps":
+            self._apps.take_in(slot, spec)
+        elif (one := self._made_before(slot)) is not None:
+            found = one.id, one.name
+        if found is not None:
+            self._record.put(made(slot, *found))
 
     def resolved(self, kind: str, at: int, slot: Slot) -> ObjectSpec:
         """Return what an object would be made from now, were it made from the template's spec ``at`` of its kind."""
@@ -237,19 +264,23 @@ class Maker:
             self._record.put(made(new, datastore_id, name))
 
     def _flow(self, slot: Slot, spec: ObjectSpec) -> Slot:
+        name = self._flow_name(slot, spec)
+        found = self._flow_made(slot, name) if slot.stage is Stage.MAKING else None
         flow = self._site.flow()
-        name = str(spec.body.get("name") or f"{self._record.name}-service-{slot.index}")
-        found = None
-        if slot.stage is Stage.MAKING:
-            found = next(
-                (one for one in flow.service_templates() if one.name == name and one.provision == self._record.id), None
-            )
-        service_id = (
-            found.id if found else flow.create_service_template(name, _plain(spec), provision_id=self._record.id)
-        )
-        slot = self._record.put(made(slot, service_id, name))
-        apply_meta(self._site.objects, "document", service_id, spec.meta)
+        number = found[0] if found else flow.create_service_template(name, _plain(spec), provision_id=self._record.id)
+        slot = self._record.put(made(slot, number, name))
+        apply_meta(self._site.objects, "document", number, spec.meta)
         return slot
+
+    def _flow_name(self, slot: Slot, spec: ObjectSpec) -> str:
+        return str(spec.body.get("name") or f"{self._record.name}-service-{slot.index}")
+
+    def _flow_made(self, slot: Slot, name: str) -> tuple[int, str] | None:
+        """Return the service template an earlier run made."""
+        taken = ids(self._record.of_kind(slot.kind))
+        there = self._site.flow().service_templates()
+        mine = (one for one in there if one.name == name and one.provision == self._record.id and one.id not in taken)
+        return next(((one.id, one.name) for one in mine), None)
 
 
 def _plain(spec: ObjectSpec) -> dict[str, object]:

@@ -11,6 +11,7 @@ from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.provision.creation import Creation
 from hybrid_drivers.provision.failures import CleanUp, Failures
 from hybrid_drivers.provision.lock import Lock
+from hybrid_drivers.provision.making import Maker
 from hybrid_drivers.provision.plan import Specs, lay_out
 from hybrid_drivers.provision.progress import Teller
 from hybrid_drivers.provision.record import Record, State, Wishes
@@ -99,7 +100,9 @@ def go_on(
         template = parse_template(record.template, record.source or record.name)
         try:
             Creation(site, record, template, failures, teller).run()
-        except CleanUp:
+        except CleanUp as exc:
+            record.state, record.problem = State.ERROR, str(exc)
+            site.store.save(record)
             Removal(site, record, teller, cleanup=True, timeout=timeout).run()
             return None
         return record
@@ -115,4 +118,5 @@ def take_away(site: Site, provision_id: int, teller: Teller, *, cleanup: bool, t
     """
     with Lock(site.oned, provision_id, site.clock, "delete"):
         record = site.store.read(provision_id)
+        Maker(site, record, parse_template(record.template, record.source or record.name)).adopt()
         Removal(site, record, teller, cleanup=cleanup, timeout=timeout).run()
