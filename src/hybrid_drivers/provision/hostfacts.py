@@ -45,7 +45,7 @@ def _default_nic(site: Site, host: Host) -> str:
         address=host.template.text("PROVISION_ADDRESS"),
         port=int(connection.get("REMOTE_PORT", "22")),
         user=connection.get("REMOTE_USER", "root"),
-        private_key=FrontEndKeys(site.keys.parent, Path.home()).private_key(connection),
+        private_key=FrontEndKeys(site.state, Path.home()).private_key(connection),
         host_keys=keys,
     )
     with connect(target, timeout=LIMIT) as session:

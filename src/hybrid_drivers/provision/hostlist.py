@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.model import Host
 from hybrid_drivers.provision import tags
-from hybrid_drivers.provision.progress import HostView, durations, view
+from hybrid_drivers.provision.experience import Experience
+from hybrid_drivers.provision.progress import HostView, Kind, view
 from hybrid_drivers.provision.record import Slot
 from hybrid_drivers.provision.site import Site
 
@@ -32,7 +33,7 @@ class HostRow:
 def host_rows(site: Site) -> list[HostRow]:
     """Return the hosts of all provisions: one call of oned."""
     hosts = site.oned.hosts()
-    usual, now = durations(hosts), site.clock.now()
+    usual, now = Experience(site.state / "durations.json").usual(hosts), site.clock.now()
     found = [_row(host, now, usual) for host in hosts if tags.provision_id(host.template) is not None]
     return sorted(found, key=lambda row: row.view.id)
 
@@ -67,7 +68,7 @@ def provision_of(host: Host) -> int:
     return found
 
 
-def _row(host: Host, now: float, usual: Mapping[tuple[str, str], float]) -> HostRow:
+def _row(host: Host, now: float, usual: Mapping[Kind, float]) -> HostRow:
     provision = host.template.vector("PROVISION")
     slot = Slot(kind="hosts", index=tags.index(host.template) or 0, spec=0, name=friendly(host), id=host.id)
     return HostRow(

@@ -117,7 +117,7 @@ class Previewer:
             raise ConfigError(f"{where}: the host names no provider: add provider, or give --provider")
         if name not in self._providers:
             made = (
-                make_provider(entry, self._site.clock, state_dir=self._site.keys.parent)
+                make_provider(entry, self._site.clock, state_dir=self._site.state)
                 if entry
                 else self._site.directory.provider(name)
             )

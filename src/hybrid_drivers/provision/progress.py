@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Protocol
 
 from hybrid_drivers.model import Host, HostState
 from hybrid_drivers.provision.record import Slot
 
+Kind = tuple[str, str]  # provider and plan
 STATES = ("PENDING", "DEPLOYING", "BOOTING", "CONNECTING", "CONFIGURING", "READY", "DELETING", "ERROR")
 
 
@@ -50,8 +50,8 @@ class Teller(Protocol):
         """See how all hosts stand; called often."""
 
 
-def view(slot: Slot, host: Host | None, now: float, typical: Mapping[tuple[str, str], float]) -> HostView:
-    """Return how the host of ``slot`` stands; ``typical`` is of :func:`durations`."""
+def view(slot: Slot, host: Host | None, now: float, typical: Mapping[Kind, float]) -> HostView:
+    """Return how the host of ``slot`` stands; ``typical``: how long hosts of a kind take."""
     if host is None:
         gone = f"host {slot.id} was deleted outside of the provision"
         return HostView(index=slot.index, id=slot.number, name=slot.name, problem=gone, gone=True)
@@ -75,17 +75,15 @@ def view(slot: Slot, host: Host | None, now: float, typical: Mapping[tuple[str, 
     )
 
 
-def durations(hosts: Iterable[Host]) -> dict[tuple[str, str], float]:
-    """Return how long hosts took from the decision to rent until they were ready, by provider and plan; seconds.
+def took(hosts: Iterable[Host]) -> Iterator[tuple[Kind, float]]:
+    """Yield how long each ready host took, from the decision to rent until it was ready, with its provider and plan.
 
-    What is in oned of earlier ones is all that is needed: when the intent was written and when the host was ready.
+    All of that is in oned: when the intent was written, and when the host was ready.
     """
-    found: dict[tuple[str, str], list[float]] = {}
     for host in hosts:
         ready, since = _number(host.template.text("PROVISION_READY")), begun(host)
         if since and ready > since:
-            found.setdefault(_kind(host), []).append(ready - since)
-    return {kind: median(times) for kind, times in found.items()}
+            yield _kind(host), ready - since
 
 
 def begun(host: Host) -> float:
@@ -103,7 +101,7 @@ def _state(host: Host) -> tuple[str, str]:
     return told, problem
 
 
-def _kind(host: Host) -> tuple[str, str]:
+def _kind(host: Host) -> Kind:
     provision = host.template.vector("PROVISION")
     plan = provision.get("PLAN") or provision.get("INSTANCETYPE") or provision.get("INSTANCE_TYPE") or ""
     return provision.get("RENTED_FROM") or provision.get("PROVIDER", ""), plan.partition(",")[0]

@@ -21,7 +21,8 @@ SHARED = (Path("/usr/share/one/hybrid/provisions"),)  # templates that come with
 class Site:
     """One front-end, seen by one user of it.
 
-    ``keys`` is the folder for private keys given as text, ``templates`` where shared templates are.
+    ``state`` is our state folder, ``keys`` the folder for private keys given as text; ``templates`` are the folders of
+    shared templates.
     """
 
     oned: Oned
@@ -30,6 +31,7 @@ class Site:
     directory: ProviderDirectory
     store: Store
     clock: Clock
+    state: Path
     keys: Path
     templates: tuple[Path, ...]
     who: str
@@ -48,6 +50,7 @@ class Site:
             directory=ProviderDirectory(oned, location, clock),
             store=Store(oned, clock, who),
             clock=clock,
+            state=location.state,
             keys=location.state / "ssh",
             templates=(location.etc / "provisions", *SHARED),
             who=who,

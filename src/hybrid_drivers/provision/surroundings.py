@@ -27,7 +27,7 @@ def environment_of(site: Site, provider_name: str) -> Environment:
     """Return what the checks of a template may ask a front-end; ``provider_name`` is that of ``--provider``."""
     return Environment(
         entry=site.directory.entry,
-        provider=lambda entry: make_provider(entry, site.clock, state_dir=site.keys.parent),
+        provider=lambda entry: make_provider(entry, site.clock, state_dir=site.state),
         provider_name=provider_name,
     )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hybrid_drivers.provision.progress import HostView, durations, view
+from hybrid_drivers.provision.experience import Experience
+from hybrid_drivers.provision.progress import HostView, view
 from hybrid_drivers.provision.record import Slot
 from hybrid_drivers.provision.site import Site
 
@@ -20,6 +21,8 @@ class HostWatch:
         self._site = site
         self._states: dict[int, str] = {}
         self._new: set[int] = set()
+        self._learned: set[int] = set()
+        self._experience = Experience(site.state / "durations.json")
         self._waits: dict[int, float] = {}  # host -> since when it shows a problem that may pass
         self._retried: dict[int, tuple[float, str]] = {}  # host -> when, and which attempt had failed
         self._began = site.clock.monotonic()
@@ -27,8 +30,13 @@ class HostWatch:
     def look(self, slots: Sequence[Slot]) -> list[HostView]:
         """Return how the hosts of these slots stand: one call of oned."""
         hosts = {host.id: host for host in self._site.oned.hosts()}
-        now, usual = self._site.clock.now(), durations(hosts.values())
-        return [view(slot, hosts.get(slot.number), now, usual) for slot in slots]
+        now, usual = self._site.clock.now(), self._experience.usual(hosts.values())
+        views = [view(slot, hosts.get(slot.number), now, usual) for slot in slots]
+        for one in views:
+            if one.ready and one.id in self._new and one.id not in self._learned:
+                self._learned.add(one.id)
+                self._experience.learn(hosts[one.id])
+        return views
 
     def made(self, host_id: int) -> None:
         """Take note that this run made a host: everything about it is news."""

@@ -13,9 +13,10 @@ import yaml
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.model import Host, HostState, Template, Value
 from hybrid_drivers.provision import plan, scaling
+from hybrid_drivers.provision.experience import Experience
 from hybrid_drivers.provision.hostspec import HostSpec, host_spec, host_template
 from hybrid_drivers.provision.plan import Specs, lay_out
-from hybrid_drivers.provision.progress import durations, view
+from hybrid_drivers.provision.progress import view
 from hybrid_drivers.provision.record import Record, Slot, Stage, Wishes, made
 from hybrid_drivers.provision.template.expressions import Scope
 from hybrid_drivers.provision.template.load import parse_template
@@ -142,7 +143,8 @@ SLOT = made(Slot(kind="hosts", index=0, spec=0), 1, "edge-0")
 
 
 def test_a_view_knows_how_long_it_took_and_what_is_left() -> None:
-    usual = durations([host(SINCE="100", PROVISION_READY="160"), host(SINCE="200", PROVISION_READY="300"), host()])
+    hosts = [host(SINCE="100", PROVISION_READY="160"), host(SINCE="200", PROVISION_READY="300"), host()]
+    usual = Experience(Path("/nowhere")).usual(hosts)
     assert usual == {("p", "a"): 80.0}
     going = view(SLOT, host(SINCE="1000", PROVISION_STATE="CONFIGURING", PROVISION_STEP="x 1/2"), 1030.0, usual)
     assert (going.elapsed, going.left, going.step, going.failed) == (30.0, 50.0, "x 1/2", False)
@@ -150,6 +152,17 @@ def test_a_view_knows_how_long_it_took_and_what_is_left() -> None:
     assert (done.elapsed, done.left, done.ready) == (42.0, None, True)
     assert view(SLOT, host(SINCE="1000", PROVISION_STATE="DEPLOYING"), 1200.0, usual).left == 0.0
     assert view(SLOT, host(SINCE="1000", PROVISION_STATE="DEPLOYING"), 1200.0, {}).left is None
+
+
+def test_estimates_outlive_the_hosts_they_come_from(tmp_path: Path) -> None:
+    path = tmp_path / "durations.json"
+    Experience(path).learn(host(SINCE="100", PROVISION_READY="160"))
+    Experience(path).learn(host(SINCE="100", PROVISION_READY="180"))
+    assert Experience(path).usual([]) == {("p", "a"): 70.0}
+    for damaged in ("", "{}", "[[1]]", '[["a", "b", "c"]]'):
+        path.write_text(damaged)
+        assert Experience(path).usual([]) == {}
+    Experience(Path("/proc/nowhere/x")).learn(host(SINCE="1", PROVISION_READY="2"))
 
 
 def test_hosts_that_will_not_become_ready_by_themselves() -> None:

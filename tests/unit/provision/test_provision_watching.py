@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import cast
 
 from tests.support.standin import ManualClock
@@ -15,7 +16,7 @@ class OnlyClock:
     """All of a site that the judgement needs."""
 
     def __init__(self) -> None:
-        self.clock = ManualClock()
+        self.clock, self.state = ManualClock(), Path("/nowhere")
 
 
 def watch() -> tuple[HostWatch, ManualClock]:

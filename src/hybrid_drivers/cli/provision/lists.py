@@ -22,8 +22,9 @@ from hybrid_drivers.cli.output import (
 from hybrid_drivers.cli.provision.front_end import here
 from hybrid_drivers.cli.provision.tell import lasting
 from hybrid_drivers.provision import plan
+from hybrid_drivers.provision.experience import Experience
 from hybrid_drivers.provision.overview import Row, rows
-from hybrid_drivers.provision.progress import HostView, durations, view
+from hybrid_drivers.provision.progress import HostView, view
 from hybrid_drivers.provision.record import Event, Record
 from hybrid_drivers.provision.site import Site
 from hybrid_drivers.provision.template.inline import is_secret
@@ -115,7 +116,7 @@ def events(which: str, as_json: bool) -> None:
 def host_views(site: Site, record: Record) -> list[HostView]:
     """Return how the hosts of a provision stand: one call of oned."""
     there = {host.id: host for host in site.oned.hosts()}
-    now, usual = site.clock.now(), durations(there.values())
+    now, usual = site.clock.now(), Experience(site.state / "durations.json").usual(there.values())
     return [view(slot, there.get(slot.number), now, usual) for slot in record.exists("hosts")]
 
 
