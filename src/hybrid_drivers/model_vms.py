@@ -82,6 +82,7 @@ class VmDetail:
     template: Template
     user_template: Template
     locked: bool = False  # ``onevm lock``
+    disk_snapshots: bool = False
 
     @property
     def word(self) -> str:

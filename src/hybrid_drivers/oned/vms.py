@@ -117,6 +117,7 @@ def read_vm(data: str, what: str) -> VmDetail:
         template=node.template(),
         user_template=node.template("USER_TEMPLATE"),
         locked=node.get("LOCK/LOCKED", whole, 0) > 0,
+        disk_snapshots=bool(node.nodes("SNAPSHOTS/SNAPSHOT")),
     )
 
 

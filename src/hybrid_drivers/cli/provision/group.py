@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> (module:attribute, its line 
     "template": (f"{HERE}.objects:template", "List or delete VM templates of provisions."),
     "top": (f"{HERE}.lists:top", "List provisions, again and again."),
     "validate": (f"{HERE}.create:validate", "Check a template."),
+    "vm-move": (f"{HERE}.move:vm_move", "Move virtual machines between local and rented hosts."),
     "vnet": (f"{HERE}.objects:vnet", "List or delete networks of provisions."),
     "vntemplate": (f"{HERE}.objects:vntemplate", "List or delete network templates of provisions."),
 }
