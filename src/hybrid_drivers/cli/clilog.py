@@ -46,7 +46,7 @@ def set_up(*, verbose: bool = False, debug: bool = False, stream: TextIO | None 
     from hybrid_drivers.agent import logs
 
     level = "debug" if debug else "info" if verbose else "warning"
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = logging.StreamHandler(stream) if stream else _StandardError()
     handler.setFormatter(_formatter(debug))
     root = logging.getLogger()
     for old in root.handlers[:]:
@@ -55,6 +55,18 @@ def set_up(*, verbose: bool = False, debug: bool = False, stream: TextIO | None 
     handler.of_a_command = True  # type: ignore[attr-defined] # how the next set_up knows it
     root.addHandler(handler)
     logs.set_level(level)
+
+
+class _StandardError(logging.StreamHandler[TextIO]):
+    """Writes to what standard error is at that moment: a live table takes its place, to keep lines above it."""
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, _: TextIO) -> None:
+        """The class above sets what it was made with."""
 
 
 def _formatter(debug: bool) -> logging.Formatter:

@@ -41,6 +41,7 @@ class Removal:
         """
         self.check()
         self._record.state, self._record.problem = State.DELETING, ""
+        self._teller.hosts(())
         self._say("DELETING")
         self._site.store.save(self._record)
         try:

@@ -105,7 +105,9 @@ def _ask(spec: InputSpec) -> str:
     shown = f" [{', '.join(spec.options)}]" if spec.options else ""
     text = printable(f"{spec.description or spec.name}{shown}")
     secret = spec.type == "password"
-    answer: str = click.prompt(text, default=spec.default or "", hide_input=secret, show_default=not secret, err=True)
+    answer: str = click.prompt(
+        text, default=spec.default or "", hide_input=secret, show_default=bool(spec.default) and not secret, err=True
+    )
     return answer
 
 
