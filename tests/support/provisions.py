@@ -102,7 +102,7 @@ def entry(front_end: Frontend, name: str = "packet-ams", driver: str = "dummy") 
 READY_DRIVER = """#!/bin/sh
 # An information driver whose hosts are ready at once.
 case "$1" in stop) exit 0 ;; esac
-told=$(printf 'TOTALCPU="800"\\nTOTALMEMORY="1024"\\nPROVISION_STATE="READY"\\nPROVISION_READY="1"\\n' | base64 -w0)
+told=$(printf 'TOTALCPU="800"\\nTOTALMEMORY="16777216"\\nPROVISION_STATE="READY"\\nPROVISION_READY="1"\\n' | base64 -w0)
 echo "<MONITOR_MESSAGES><SYSTEM_HOST>$told</SYSTEM_HOST></MONITOR_MESSAGES>"
 """
 
