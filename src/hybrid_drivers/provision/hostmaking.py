@@ -13,7 +13,7 @@ from hybrid_drivers.errors import AllocateRefused, ConfigError
 from hybrid_drivers.model import Host
 from hybrid_drivers.provision import tags
 from hybrid_drivers.provision.hostspec import HostSpec, host_spec, host_template
-from hybrid_drivers.provision.record import Record, Slot, Stage, made
+from hybrid_drivers.provision.record import Record, Slot, Stage, begun
 from hybrid_drivers.provision.site import Site
 from hybrid_drivers.provision.template.model import ObjectSpec, ProvisionTemplate
 
@@ -41,7 +41,7 @@ class HostMaker:
         shown = self._shown(slot, wanted.hostname or spec.name or f"{self._record.name}-{slot.index}")
         host = self._begun(slot, shown)
         host_id = host.id if host else self._allocate(slot, shown, wanted)
-        slot = self._record.put(made(slot, host_id, shown))
+        slot = self._record.put(begun(slot, host_id, shown))
         if host is None or not tags.is_of(host.template, self._record, slot):
             template = host_template(replace(wanted, hostname=shown), tags.of_slot(self._record, slot), self._site.keys)
             self._site.oned.update_host(host_id, template)

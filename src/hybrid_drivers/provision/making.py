@@ -22,7 +22,7 @@ from hybrid_drivers.provision.hostspec import as_attributes
 from hybrid_drivers.provision.kinds import ONED, SERVICE_TEMPLATES
 from hybrid_drivers.provision.meta import apply_meta
 from hybrid_drivers.provision.plan import BEFORE_HOSTS, WORDS, Specs, label
-from hybrid_drivers.provision.record import Record, Slot, Stage, ids, made
+from hybrid_drivers.provision.record import Record, Slot, Stage, begun, ids, made
 from hybrid_drivers.provision.scope import MadeObjects, scope
 from hybrid_drivers.provision.site import Site
 from hybrid_drivers.provision.template.expand import expand_ranges
@@ -33,6 +33,7 @@ from hybrid_drivers.provision.template.model import KINDS, ObjectSpec, Provision
 from hybrid_drivers.provision.template.render import resolve, to_plain, to_template
 
 IMAGE_READY, IMAGE_ERROR = 1, 5  # OpenNebula Image.h
+DELETED_LIMIT = 60.0  # seconds for an image in error to go
 WAIT_PAUSE = 0.5  # seconds between two looks at an image
 NOT_IN_TEMPLATE = frozenset({"name", "ds_id", "datastore", "datastores"})  # arguments of calls
 HOST_KEYS = frozenset({"COUNT", "HOSTNAME", "INDEX"})
@@ -78,7 +79,7 @@ class Maker:
         """
         spec = self._resolved(self._specs.of_slot(slot), slot)
         done = self._ways.get(slot.kind, self._common)(slot, spec)
-        done = self._record.put(replace(done, spec_hash=done.spec_hash or digest(spec)))
+        done = self._record.put(replace(done, stage=Stage.MADE, problem="", spec_hash=done.spec_hash or digest(spec)))
         self._site.store.note(self._record, f"{label(done)} made")
         return done
 
@@ -147,7 +148,7 @@ class Maker:
 
     def _common(self, slot: Slot, spec: ObjectSpec) -> Slot:
         kind = ONED[slot.kind]
-        found = self._made_before(slot)
+        found = self._without_error(self._made_before(slot))
         name = str(spec.body.get("name") or f"{self._record.name}-{WORDS[slot.kind].replace(' ', '-')}-{slot.index}")
         if found is None:
             content = self.content(slot, spec, name)
@@ -157,11 +158,24 @@ class Maker:
             object_id = self._site.objects.allocate(kind, content, **place)
         else:
             object_id, name = found.id, found.name
-        slot = self._record.put(made(slot, object_id, name))
+        slot = self._record.put(begun(slot, object_id, name))
         apply_meta(self._site.objects, kind, object_id, spec.meta)
         if slot.kind == "images":
             self._wait_image(slot, spec)
         return slot
+
+    def _without_error(self, found: OnedObject | None) -> OnedObject | None:
+        """Delete an image of an earlier run that ended in error, so that it is made anew. Raises: HybridError."""
+        if found is None or found.kind != "image" or found.state != IMAGE_ERROR:
+            return found
+        until = self._site.clock.monotonic() + DELETED_LIMIT
+        with suppress(NoSuchObject):
+            self._site.objects.delete("image", found.id)
+            while self._site.clock.monotonic() < until:
+                self._site.objects.get("image", found.id)
+                self._site.clock.sleep(WAIT_PAUSE)
+            raise HybridError(f"image {found.name} (id {found.id}), which is in error, does not go: delete it")
+        return None
 
     def content(self, slot: Slot, spec: ObjectSpec, name: str = "") -> Template:
         """Return the attributes of an object, its tag and name among them."""
@@ -234,7 +248,7 @@ class Maker:
         cluster_id = self._find_cluster(slot, name)
         if cluster_id is None:
             cluster_id = self._site.oned.allocate_cluster(name)
-        slot = self._record.put(made(slot, cluster_id, name))
+        slot = self._record.put(begun(slot, cluster_id, name))
         content = self.content(slot, spec)
         self._site.oned.update_cluster(cluster_id, Template(pair for pair in content if pair[0] != "NAME"))
         for datastore_id in self._template.cluster_datastores:
@@ -268,7 +282,7 @@ class Maker:
         found = self._flow_made(slot, name) if slot.stage is Stage.MAKING else None
         flow = self._site.flow()
         number = found[0] if found else flow.create_service_template(name, _plain(spec), provision_id=self._record.id)
-        slot = self._record.put(made(slot, number, name))
+        slot = self._record.put(begun(slot, number, name))
         apply_meta(self._site.objects, "document", number, spec.meta)
         return slot
 

@@ -226,6 +226,11 @@ def made(slot: Slot, object_id: int, name: str) -> Slot:
     return replace(slot, id=object_id, name=name, stage=Stage.MADE, problem="")
 
 
+def begun(slot: Slot, object_id: int, name: str) -> Slot:
+    """Return the slot with its object, which is not yet all it is to be."""
+    return replace(slot, id=object_id, name=name, stage=Stage.MAKING)
+
+
 def ids(slots: Iterable[Slot]) -> set[int]:
     """Return the ids of the objects that exist."""
     return {slot.id for slot in slots if slot.id is not None}

@@ -44,6 +44,7 @@ class Returns:
                 continue
             except HybridError:
                 self._forget(host.id)
+                self._site.store.save(self._record)
                 raise
             machine = next(one.machine for one in self._record.leaving if one.host_id == host.id)
             self._say(f"host {slot.name} (id {host.id}) deleted; machine: {machine or 'none yet'}")
