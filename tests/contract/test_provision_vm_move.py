@@ -8,14 +8,20 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from tests.support.provisions import Heard, HurriedClock, entry, hosts_are_ready, order, quits, site_of
 
+from hybrid_drivers.errors import ActionRefused, HybridError
 from hybrid_drivers.model import Template, Value
 from hybrid_drivers.model_vms import VmDetail
 from hybrid_drivers.oned.vms import Vms
+from hybrid_drivers.provision.moving.carry import Mover
 from hybrid_drivers.provision.moving.mark import ATTRIBUTE
+from hybrid_drivers.provision.moving.naming import find_target
+from hybrid_drivers.provision.moving.plan import Wishes
+from hybrid_drivers.provision.moving.world import World
 from hybrid_drivers.provision.runs import begin, go_on
 from hybrid_drivers.provision.site import Site
 from hybrid_drivers.sandbox.frontend import Frontend
@@ -78,11 +84,11 @@ def move(front_end: Frontend, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def running(front_end: Frontend, site: Site, name: str, host: str = "local1", *more: tuple[str, Value]) -> int:
-    """Start a virtual machine on a host and return its id."""
-    template = Template([("NAME", name), ("CPU", "1"), ("MEMORY", "64"), *more])
+def running(front_end: Frontend, site: Site, name: str, *more: tuple[str, Value], cpu: str = "1") -> int:
+    """Start a virtual machine on the local host and return its id."""
+    template = Template([("NAME", name), ("CPU", cpu), ("MEMORY", "64"), *more])
     number = site.objects.allocate("vm", template)
-    host_id = next(one.id for one in site.oned.hosts() if one.name == host)
+    host_id = next(one.id for one in site.oned.hosts() if one.name == "local1")
     site_vms(site).deploy(number, host_id, enforce=False)
     front_end.wait_for(lambda: site_vms(site).get(number).runs)
     return number
@@ -136,6 +142,91 @@ def test_what_cannot_be_moved_is_told_and_nothing_is_stopped(front_end: Frontend
         assert place(site, number) == ("local1", True)
         assert not marked(site_vms(site).get(number))
     assert move(front_end, "nobody", "--to", "edge").returncode == 255
+
+
+def test_datastores_and_networks_that_the_cluster_lacks_are_named(front_end: Frontend, site: Site) -> None:
+    edge = next(one.id for one in site.oned.clusters() if one.name == "edge")
+    store = site.objects.allocate("datastore", Template([("NAME", "home"), ("DS_MAD", "fs"), ("TM_MAD", "local")]))
+    image = site.objects.allocate("image", Template([("NAME", "disk"), ("PATH", "/var/tmp/x")]), datastore_id=store)
+    lan: list[tuple[str, Value]] = [("NAME", "lan"), ("VN_MAD", "dummy"), ("BRIDGE", "br0")]
+    net = site.objects.allocate("vnet", Template([*lan, ("AR", {"TYPE": "IP4", "IP": "10.0.0.2", "SIZE": "4"})]))
+    front_end.wait_for(lambda: (site.objects.get("image", image).state, site.objects.get("vnet", net).state) == (1, 1))
+    number = running(front_end, site, "bound", ("DISK", {"IMAGE_ID": str(image)}), ("NIC", {"NETWORK_ID": str(net)}))
+    done = move(front_end, "bound", "--to", "edge")
+    assert (done.returncode, done.stdout) == (255, "")
+    assert f"'onecluster adddatastore {edge} {store}'" in done.stderr
+    assert f"'onecluster addvnet {edge} {net}'" in done.stderr
+    assert (place(site, number), site_vms(site).get(number).history[-1].sequence) == (("local1", True), 0)
+    site.objects.add_to_cluster(edge, "datastore", store)
+    site.objects.add_to_cluster(edge, "vnet", net)
+    done = move(front_end, "bound", "--to", "edge-1")
+    assert done.returncode == 0, done.stderr
+    assert place(site, number) == ("edge-1", True)
+
+
+def test_one_of_several_that_cannot_be_moved_stops_none_of_the_others(front_end: Frontend, site: Site) -> None:
+    good = running(front_end, site, "good")
+    big = running(front_end, site, "big", cpu="9")
+    done = move(front_end, "big", "good", "--to", "edge", "--json")
+    assert done.returncode == 255
+    assert [one["result"] for one in json.loads(done.stdout)] == ["refused", "moved"]
+    assert "9 CPU" in done.stderr
+    assert place(site, big) == ("local1", True)
+    assert (place(site, good)[0] != "local1", place(site, good)[1]) == (True, True)
+
+
+def test_a_guest_that_does_not_switch_off_runs_on(front_end: Frontend, site: Site) -> None:
+    number = running(front_end, site, "deaf")
+    front_end.set_knobs({"vm_fails": "poweroff"})
+    done = move(front_end, "deaf", "--to", "edge-0")
+    assert done.returncode == 255
+    for words in ("was not switched off", "RUNNING on host local1, not moved", "--hard does not ask its guest"):
+        assert words in done.stderr
+    assert (place(site, number), marked(site_vms(site).get(number))) == (("local1", True), False)
+    assert move(front_end, "deaf", "--to", "edge-0", "--hard").returncode == 0
+    assert place(site, number) == ("edge-0", True)
+
+
+def test_disks_that_do_not_arrive_are_brought_by_the_same_command(front_end: Frontend, site: Site) -> None:
+    number = running(front_end, site, "lost")
+    front_end.set_knobs({"vm_fails": "move"})
+    done = move(front_end, "lost", "--to", "edge-0")
+    assert done.returncode == 255
+    assert "is off, its disks did not arrive at host edge-0" in done.stderr
+    assert "Error copying disk directory" in done.stderr
+    front_end.set_knobs({"vm_fails": ""})
+    done = move(front_end, "lost", "--to", "edge-0")
+    assert done.returncode == 0, done.stderr
+    assert (place(site, number), marked(site_vms(site).get(number))) == (("edge-0", True), False)
+
+
+def test_what_oned_refuses_after_all_runs_again_where_it_was(front_end: Frontend, site: Site) -> None:
+    number = running(front_end, site, "back")
+    real, heard = site.oned.write, Heard()
+
+    def refuses(method: str, what: str, *args: object) -> int:
+        if method == "vm.migrate":
+            raise ActionRefused("no longer")
+        return real(method, what, *args)
+
+    with mock.patch.object(site.oned, "write", refuses):
+        mover = Mover(site.objects, site.clock, site.who, Wishes(), heard.say, timeout=10)
+        with pytest.raises(HybridError, match=r"oned refused the move: no longer; it runs again on host local1"):
+            mover.run(number, find_target(World.look(site.objects), "edge-1"))
+    assert (place(site, number), marked(site_vms(site).get(number))) == (("local1", True), False)
+    assert "switching it off" in heard.text()
+
+
+def test_waits_are_limited(front_end: Frontend, site: Site) -> None:
+    number = running(front_end, site, "slow")
+    front_end.set_knobs({"vm_seconds": 1.3})
+    done = move(front_end, "slow", "--to", "edge-0", "--timeout", "1")
+    assert done.returncode == 255
+    assert "after 1 s (--timeout); the same command goes on" in done.stderr
+    front_end.set_knobs({"vm_seconds": 0.05})
+    done = move(front_end, "slow", "--to", "edge-0")
+    assert done.returncode == 0, done.stderr
+    assert place(site, number) == ("edge-0", True)
 
 
 def test_a_machine_that_waits_is_not_moved(front_end: Frontend, site: Site) -> None:
