@@ -63,7 +63,7 @@ class HostMaker:
     def _driver_of(self, provider: str) -> str:
         return self._site.directory.entry(provider).driver
 
-    def begun(self, slot: Slot, spec: ObjectSpec) -> tuple[int, str] | None:
+    def find(self, slot: Slot, spec: ObjectSpec) -> tuple[int, str] | None:
         """Return id and name of the host that an earlier run made for a slot and could not write down."""
         hostname = str(spec.provision.get("hostname") or "")
         shown = self._shown(slot, hostname or spec.name or f"{self._record.name}-{slot.index}")
