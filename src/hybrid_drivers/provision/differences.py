@@ -20,7 +20,9 @@ from hybrid_drivers.provision.site import Site
 from hybrid_drivers.provision.template.model import KINDS, ObjectSpec, ProvisionTemplate
 
 WRITTEN_BY_US = frozenset({"DEPLOY_ID", "RENTED_FROM", "HOSTNAME", *tags.KEYS})
-NOT_COMPARED = frozenset({"NAME", "AR", "PROVISION", "DS_ID", "SIZE", "PATH", "TYPE"})  # given once, when it is made
+NOT_COMPARED = frozenset(
+    {"NAME", "AR", "PROVISION", "DS_ID", "SIZE", "PATH", "TYPE"} | {"AUTOMATIC_VLAN_ID", "AUTOMATIC_OUTER_VLAN_ID"}
+)  # given once, when it is made
 
 
 class Change(str, enum.Enum):
