@@ -86,6 +86,10 @@ def test_a_live_table_shows_each_host_with_its_state_and_step(lab: Lab, file: st
         assert screen.ends() == 0
     assert "\x1b[32mREADY" in screen.seen
     assert re.search(r"\[ +[0-9.]+ s\] host edge-1 \(id \d+\): READY at 127\.", screen.text)
+    # Above the table is only what stays true: its steps on the way are in the table, and in the history.
+    said = re.findall(r"\[ +[0-9.]+ s\] (.*?)\s*\n", screen.text)
+    assert [line for line in said if "edge-" in line and " made" not in line and ": READY at " not in line] == []
+    assert "): DEPLOYING" in lab.run("oneprovision", "events", "site").stdout
     number = shown(lab)["ID"]
     assert screen.text.startswith(f"ID: {number}\n")
     # The table is gone at the end: the cursor goes up, each line is cleared, and only the id is below what was said.
@@ -125,6 +129,7 @@ def test_into_a_pipe_go_plain_lines(lab: Lab, file: str) -> None:
     lines = done.stderr.splitlines()
     assert all(re.match(r"\[ *\d+\.\d s\] ", line) for line in lines)
     assert [line for line in lines if "edge-1" in line and "READY at" in line]
+    assert [line for line in lines if re.search(r"edge-1 \(id \d+\): (PENDING|DEPLOYING|BOOTING|CON)", line)]
     assert "\x1b" not in done.stderr
 
 
@@ -171,8 +176,9 @@ def test_quit_leaves_everything_and_says_how_to_go_on(lab: Lab, file: str, typed
     lab.simulator.knobs.change({"quota": 1})
     with on_terminal(lab, "create", file) as screen:
         screen.until("What now? [q]: ")
-        screen.type(typed)
-        assert screen.ends() == 255
+        if typed != CTRL_C:
+            screen.type(typed)
+        assert (screen.interrupted() if typed == CTRL_C else screen.ends()) == 255
     found = shown(lab)
     assert (found["STATE"], len(found["HOSTS"])) == ("ERROR", 2)
     assert f"'oneprovision resume {found['ID']}' goes on" in screen.text.replace("\n", "")
@@ -211,8 +217,7 @@ def test_an_interrupt_says_how_to_go_on(lab: Lab, file: str) -> None:
     lab.simulator.knobs.change({"provisioning": 2})
     with on_terminal(lab, "create", file) as screen:
         screen.until("DEPLOYING")
-        screen.type(CTRL_C)
-        assert screen.ends() == 255
+        assert screen.interrupted() == 255
     number = screen.text.partition("\n")[0].removeprefix("ID: ")
     assert screen.text.splitlines()[-1] == f"Error: interrupted; 'oneprovision resume {number}' goes on"
     assert "Traceback" not in screen.text
@@ -226,8 +231,7 @@ def test_an_interrupt_says_how_to_go_on(lab: Lab, file: str) -> None:
 def test_an_interrupt_of_top_is_no_failure(lab: Lab) -> None:
     with on_terminal(lab, "top") as screen:
         screen.until("DATASTORES")
-        screen.type(CTRL_C)
-        assert screen.ends() == 0
+        assert screen.interrupted() == 0
     assert "Error" not in screen.text
 
 
@@ -270,8 +274,7 @@ def test_what_takes_away_is_asked_about(lab: Lab, file: str) -> None:
     assert "nothing was changed" in screen.text
     with on_terminal(lab, "scale", "site", "1") as screen:
         screen.until("[y/N]: ")
-        screen.type(CTRL_C)
-        assert screen.ends() == 255
+        assert screen.interrupted() == 255
     assert "nothing was changed: nobody answered" in screen.text
     assert len(lab.alive()) == 2
     with on_terminal(lab, "scale", "site", "1") as screen:

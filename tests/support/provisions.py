@@ -58,6 +58,9 @@ class Heard:
     def say(self, text: str) -> None:
         self.lines.append(text)
 
+    def passing(self, text: str) -> None:
+        self.lines.append(text)
+
     def hosts(self, views: Sequence[HostView]) -> None:
         self.views.append(views)
 

@@ -152,9 +152,10 @@ class Creation:
         while slots := [slot for slot in self._record.exists("hosts") if slot.stage is Stage.MADE]:
             views = self._hosts.look(slots)
             self._teller.hosts(views)
-            news = [text for one in views if (text := self._hosts.news(one))]
-            for text in news:
-                self._say(text)
+            news = [(one, text) for one in views if (text := self._hosts.news(one))]
+            for one, text in news:
+                self._site.store.note(self._record, text)
+                (self._teller.say if one.ready else self._teller.passing)(text)
             self._enter(State.CONFIGURING if _all_configuring(views) else State.DEPLOYING, save=bool(news))
             failed = [(one, sentence) for one in views if (sentence := self._hosts.failure(one))]
             for one, sentence in failed:

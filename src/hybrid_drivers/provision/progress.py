@@ -46,6 +46,9 @@ class Teller(Protocol):
     def say(self, text: str) -> None:
         """Hear of something that happened."""
 
+    def passing(self, text: str) -> None:
+        """Hear of a host's step on its way: who shows how all hosts stand need not say it, too."""
+
     def hosts(self, views: Sequence[HostView]) -> None:
         """See how all hosts stand; called often."""
 

@@ -57,6 +57,10 @@ class Lines:
         """Print what happened."""
         click.echo(f"[{time.monotonic() - self._began:7.1f} s] {printable(text)}", err=True)
 
+    def passing(self, text: str) -> None:
+        """Print it: there is no table."""
+        self.say(text)
+
     def hosts(self, views: Sequence[HostView]) -> None:
         """Changes of a host are said already."""
 
@@ -77,6 +81,9 @@ class LiveTable(Lines):
         """Print above the table."""
         told = f"[{time.monotonic() - self._began:7.1f} s] {printable(text)}"
         self._live.console.print(told, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+    def passing(self, text: str) -> None:
+        """Say nothing: the table shows it."""
 
     def hosts(self, views: Sequence[HostView]) -> None:
         """Draw the table anew; without hosts there is none."""
