@@ -15,12 +15,14 @@ from typing import Final
 
 from hybrid_drivers.errors import AllocateRefused, ConfigError, NoSuchObject, OnedError
 from hybrid_drivers.model import OnedObject, Template
+from hybrid_drivers.oned.api import NOTHING
 from hybrid_drivers.oned.objects import Objects
 from hybrid_drivers.oned.template import render
 
 _READY: Final = 1  # OpenNebula MarketPlaceApp.h
 _IMAGE, _VM_TEMPLATE, _SERVICE = 1, 2, 3
 _FILES: Final = 2  # the type of datastores for kernels and context files
+_OF_DATASTORE: Final = ("FORMAT", "DRIVER")  # what an image does not take over from its app
 _IS_FILE: Final = re.compile(r"^\s*TYPE\s*=\s*\"?(KERNEL|CONTEXT)\b", re.IGNORECASE | re.MULTILINE)
 
 
@@ -32,10 +34,10 @@ class Exported:
     template_ids: tuple[int, ...]
 
 
-def export_app(objects: Objects, app: str | int, name: str, datastore_id: int) -> Exported:
+def export_app(objects: Objects, app: str | int, name: str, datastore_id: int, extra: Template = NOTHING) -> Exported:
     """Export an app, named by its id or its name, as ``name``; images go into ``datastore_id``.
 
-    What was made is deleted again when a later step fails.
+    ``extra`` is part of all that is made, from its first moment. When a step fails what was made is deleted again.
 
     Raises:
         NoSuchObject: there is no such app.
@@ -46,15 +48,29 @@ def export_app(objects: Objects, app: str | int, name: str, datastore_id: int) -
     if found.state != _READY:
         raise ConfigError(f"{_named(found)} is not ready (state {found.state}): wait until its marketplace has it")
     if found.type == _IMAGE:
-        return _Export(objects, name, datastore_id).image(found)
+        return _Export(objects, name, datastore_id, extra).image(found)
     if found.type == _VM_TEMPLATE:
-        return _Export(objects, name, datastore_id).vm_template(found)
+        return _Export(objects, name, datastore_id, extra).vm_template(found)
     if found.type == _SERVICE:
         raise ConfigError(
             f"{_named(found)} is a service, which is not exported from here: do 'onemarketapp export {found.id} NAME' "
             "and use the templates that makes"
         )
     raise ConfigError(f"{_named(found)} is of the unknown type {found.type}: only images and VM templates are exported")
+
+
+def is_whole(objects: Objects, app: str | int, exported: Exported) -> bool:
+    """Tell whether an export that may have been killed has come to its end: the template is made last.
+
+    Raises:
+        OnedError: the app or an image is gone.
+    """
+    if exported.template_ids:
+        return True
+    found = find_app(objects, app)
+    images = [objects.get("image", one).template for one in exported.image_ids]
+    tidy = not any(key in template for template in images for key in _OF_DATASTORE)
+    return bool(images) and tidy and found.type == _IMAGE and not found.template.text("VMTEMPLATE64")
 
 
 def find_app(objects: Objects, app: str | int) -> OnedObject:
@@ -73,8 +89,8 @@ def find_app(objects: Objects, app: str | int) -> OnedObject:
 class _Export:
     """One export, which knows what it has made so far."""
 
-    def __init__(self, objects: Objects, name: str, datastore_id: int) -> None:
-        self._objects, self._name, self._datastore_id = objects, name, datastore_id
+    def __init__(self, objects: Objects, name: str, datastore_id: int, extra: Template) -> None:
+        self._objects, self._name, self._datastore_id, self._extra = objects, name, datastore_id, extra
         self._images: list[int] = []
 
     def image(self, app: OnedObject) -> Exported:
@@ -113,12 +129,12 @@ class _Export:
     def _image(self, app: OnedObject, name: str) -> int:
         what = f"image {name} of {_named(app)}"
         text = _text(app, "APPTEMPLATE64")
-        told = f"{text}\n{render(Template([('NAME', name), ('FROM_APP', str(app.id))]), what)}"
+        told = f"{text}\n{render(Template([('NAME', name), ('FROM_APP', str(app.id)), *self._extra]), what)}"
         datastore_id = self._files() if _IS_FILE.search(text) else self._datastore_id
         made = self._objects.oned.write("image.allocate", what, told, datastore_id, False)
         self._images.append(made)
         template = self._objects.get("image", made).template
-        kept = [(key, value) for key, value in template if key not in ("FORMAT", "DRIVER")]
+        kept = [(key, value) for key, value in template if key not in _OF_DATASTORE]
         if len(kept) != len(list(template)):  # the datastore decides on them
             self._objects.update("image", made, Template(kept), append=False)
         return made
@@ -132,7 +148,7 @@ class _Export:
     def _template(self, text: str, image_ids: list[int]) -> int:
         what = f"template {self._name}"
         disks = [("DISK", {"IMAGE_ID": str(one)}) for one in image_ids]
-        told = f"{text}\n{render(Template([('NAME', self._name), *disks]), what)}"
+        told = f"{text}\n{render(Template([('NAME', self._name), *disks, *self._extra]), what)}"
         try:
             return self._objects.oned.write("template.allocate", what, told)
         except OnedError as exc:
@@ -145,7 +161,7 @@ class _Export:
         left = []
         for one in self._images:
             try:
-                self._objects.oned.write("image.delete", f"image {one}", one, True)  # it is still being fetched
+                self._objects.delete("image", one, force=True)  # it is still being fetched
             except OnedError:
                 left.append(str(one))
         return type(exc)(f"{exc} (images {', '.join(left)} were made and are left)") if left else exc

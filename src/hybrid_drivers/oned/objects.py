@@ -89,8 +89,10 @@ class Objects:
         """Change an object's template: append replaces attributes of the same name whole and keeps all others."""
         self.oned.change(_call(kind), object_id, template, append)
 
-    def delete(self, kind: Kind, object_id: int) -> None:
+    def delete(self, kind: Kind, object_id: int, *, force: bool = False) -> None:
         """Delete an object; images and networks may take a while to go after the call.
+
+        ``force``: also an image that is still being made; files of it may stay in its datastore.
 
         Raises:
             NoSuchObject: it is gone already.
@@ -98,7 +100,11 @@ class Objects:
         """
         if kind == "vm":
             raise ConfigError(f"virtual machine {object_id} is not deleted but terminated")
-        arguments = (object_id, False) if kind == "template" else (object_id,)  # False: its images stay
+        arguments: tuple[int | bool, ...] = (
+            (object_id, False) if kind == "template" else (object_id,)
+        )  # its images stay
+        if kind == "image" and force:
+            arguments = (object_id, True)
         self.oned.write(f"{_call(kind)}.delete", f"{kind} {object_id}", *arguments)
 
     def rename(self, kind: Kind, object_id: int, name: str) -> None:

@@ -64,19 +64,20 @@ class Deleter:
 
     def _call(self, slot: Slot, object_id: int) -> None:
         try:
-            if slot.kind in LOCKED:
-                self._wait_unlocked(slot, object_id)
+            locked = slot.kind in LOCKED and self._stays_locked(slot, object_id)
             if slot.kind == "flowtemplates":
                 self._site.flow().delete_service_template(object_id)
             else:
-                self._site.objects.delete(ONED[slot.kind], object_id)
+                self._site.objects.delete(ONED[slot.kind], object_id, force=locked)
         except NoSuchObject:
             return
         if slot.kind in ("images", "networks"):
             self._wait_gone(slot, object_id)
 
-    def _wait_unlocked(self, slot: Slot, object_id: int) -> None:
+    def _stays_locked(self, slot: Slot, object_id: int) -> bool:
         """Wait until the drivers are done with an object that was made a moment ago: before, oned refuses to delete it.
+
+        Tell whether it took too long: an image that is fetched for hours is of no use any more.
 
         Raises:
             NoSuchObject: it is gone.
@@ -84,8 +85,9 @@ class Deleter:
         until = self._site.clock.monotonic() + GONE_LIMIT
         while self._site.objects.get(ONED[slot.kind], object_id).state in LOCKED[slot.kind]:
             if self._site.clock.monotonic() > until:
-                return  # oned's refusal says why
+                return True
             self._site.clock.sleep(PAUSE)
+        return False
 
     def _wait_gone(self, slot: Slot, object_id: int) -> None:
         until = self._site.clock.monotonic() + GONE_LIMIT

@@ -60,10 +60,10 @@ class ImageCare:
             self._site.clock.sleep(PAUSE)
 
     def delete(self, image: OnedObject) -> None:
-        """Delete an image of ours that is of no use, and wait until it is gone. Raises: HybridError."""
+        """Delete an image of ours that is of no use, ready or not, and wait until it is gone. Raises: HybridError."""
         until = self._site.clock.monotonic() + GONE_LIMIT
         with suppress(NoSuchObject):
-            self._site.objects.delete("image", image.id)
+            self._site.objects.delete("image", image.id, force=True)
             while self._site.clock.monotonic() < until:
                 self._site.objects.get("image", image.id)
                 self._site.clock.sleep(PAUSE)

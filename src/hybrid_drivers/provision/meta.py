@@ -14,12 +14,11 @@ def apply_meta(objects: Objects, kind: Kind, object_id: int, meta: Mapping[str, 
     """Give an object its owner, group and mode.
 
     Raises:
-        ConfigError: the mode is no octal number.
+        ConfigError: the mode is no octal number, or an id is no number.
         NoSuchObject: there is no such user or group.
     """
     words = {key: str(value) for key, value in meta.items() if value not in (None, "")}
-    uid = int(words["uid"]) if "uid" in words else -1
-    gid = int(words["gid"]) if "gid" in words else -1
+    uid, gid = _number(words, "uid"), _number(words, "gid")
     if "uname" in words:
         uid = objects.user_id(words["uname"])
     if "gname" in words:
@@ -28,6 +27,14 @@ def apply_meta(objects: Objects, kind: Kind, object_id: int, meta: Mapping[str, 
         objects.chown(kind, object_id, uid, gid)
     if "mode" in words:
         objects.chmod(kind, object_id, mode_of(words["mode"]))
+
+
+def _number(words: Mapping[str, str], key: str) -> int:
+    """Return an id, -1 when there is none. Raises: ConfigError."""
+    text = words.get(key, "-1")
+    if text != "-1" and not text.isdecimal():
+        raise ConfigError(f"meta: {key} '{text[:20]}' is not a number; {key[0]}name takes a name")
+    return int(text)
 
 
 def mode_of(text: str) -> int:

@@ -17,7 +17,12 @@ KEYS = ("PROVISION_ID", "NAME", "INDEX")
 
 def of_slot(record: Record, slot: Slot) -> dict[str, str]:
     """Return the tag of an object."""
-    return {"PROVISION_ID": str(record.id), "NAME": record.name, "INDEX": str(slot.index)}
+    return {**of_record(record), "INDEX": str(slot.index)}
+
+
+def of_record(record: Record) -> dict[str, str]:
+    """Return what the tags of all objects of a provision have in common."""
+    return {"PROVISION_ID": str(record.id), "NAME": record.name}
 
 
 def provision_id(template: Template) -> int | None:
