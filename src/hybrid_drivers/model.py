@@ -281,6 +281,7 @@ class OnedObject:
     size: int = 0
     datastore_id: int | None = None
     running_vms: int = 0
+    vm_ids: tuple[int, ...] = ()  # of images
     # networks
     vn_mad: str = ""
     used_leases: int = 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from unittest import mock
 
 import pytest
 from tests.support.provisions import (
@@ -18,7 +20,8 @@ from tests.support.provisions import (
 )
 
 from hybrid_drivers.errors import ConfigError, HybridError
-from hybrid_drivers.model import Template
+from hybrid_drivers.model import Template, Value
+from hybrid_drivers.oned.market import export_app
 from hybrid_drivers.oned.vms import Vms
 from hybrid_drivers.provision import changes, tags
 from hybrid_drivers.provision.failures import Failures, Mode, Quit
@@ -108,7 +111,8 @@ def test_hosts_with_guests_are_neither_scaled_away_nor_deleted(front_end: Fronte
     assert [host.id for host in site.oned.hosts()] == [busy]
     with pytest.raises(ConfigError, match="move those of edge-0 first"):
         changes.scale(site, record.id, 0, quits(), Heard())
-    with pytest.raises(HybridError, match="running VMs"):
+    sentence = f"virtual machines are on edge-0 (id {busy}): 'oneprovision vm-move' moves them; no host was given back"
+    with pytest.raises(ConfigError, match=re.escape(sentence)):
         changes.remove_hosts(site, record.id, [busy], Heard())
     assert [host.id for host in site.oned.hosts()] == [busy]
     assert site.store.read(record.id).leaving == []
@@ -116,6 +120,67 @@ def test_hosts_with_guests_are_neither_scaled_away_nor_deleted(front_end: Fronte
     front_end.wait_for(lambda: not site.oned.vms())
     changes.remove_hosts(site, record.id, [busy], Heard())
     assert (site.oned.hosts(), idle != busy) == ([], True)
+
+
+def test_hosts_are_given_back_all_or_none(front_end: Frontend, site: Site) -> None:
+    record = create(site, SMALL)
+    guest(front_end, site, record)
+    with pytest.raises(ConfigError, match="virtual machines are on edge-0"):
+        changes.remove_hosts(site, record.id, [slot.number for slot in reversed(record.exists("hosts"))], Heard())
+    assert len(site.oned.hosts()) == 2
+
+
+def test_machines_elsewhere_that_use_what_would_go_are_named_whatever_is_asked(site: Site) -> None:
+    record = create(site, SMALL)
+    net, image = record.exists("networks")[0].number, record.exists("images")[0].number
+    least = [("CPU", "1"), ("MEMORY", "64")]
+    uses: list[tuple[str, Value]] = [("NIC", {"NETWORK_ID": str(net)}), ("DISK", {"IMAGE_ID": str(image)})]
+    users = [site.objects.allocate("vm", Template([("NAME", "user"), *least, one])) for one in uses]
+    for cleanup in (False, True):
+        with pytest.raises(NotEmpty, match=f"elsewhere use its images or networks: {users[0]}, {users[1]}: take those"):
+            take_away(site, record.id, Heard(), cleanup=cleanup, timeout=5)
+    assert (site.store.read(record.id).state, len(site.oned.hosts())) == (State.RUNNING, 2)
+    for one in users:
+        Vms(site.oned).action(one, "terminate-hard")
+    take_away(site, record.id, Heard(), cleanup=False, timeout=5)
+
+
+def test_cleanup_ends_machines_in_any_state(front_end: Frontend, site: Site) -> None:
+    record, vms = create(site, SMALL), Vms(site.oned)
+    failed, off, starting = (guest(front_end, site, record) for _ in range(3))
+    first, second = (slot.number for slot in record.exists("hosts"))
+    for one in (failed, off):
+        vms.action(one, "poweroff-hard")
+    front_end.wait_for(lambda: vms.get(failed).powered_off and vms.get(off).powered_off)
+    front_end.set_knobs({"vm_fails": "move", "vm_seconds": 0.0})
+    vms.migrate(failed, second)
+    assert vms.get(failed).failed
+    front_end.set_knobs({"vm_fails": "", "vm_seconds": 0.4})
+    vms.migrate(starting, second)  # it cannot be ended before that is over
+    take_away(site, record.id, Heard(), cleanup=True, timeout=5)
+    assert (site.oned.vms(), site.oned.hosts(), first != second) == ([], [], True)
+
+
+def test_why_a_machine_does_not_go_is_told(front_end: Frontend, site: Site) -> None:
+    record = create(site, SMALL)
+    vm = guest(front_end, site, record)
+    front_end.set_knobs({"vm_seconds": 2.5})
+    Vms(site.oned).action(vm, "poweroff-hard")
+    with pytest.raises(
+        HybridError, match=rf"after 1 s; virtual machine {vm}: .*wrong state SHUTDOWN_POWEROFF.*run delete"
+    ):
+        take_away(site, record.id, Heard(), cleanup=True, timeout=1)
+    assert "wrong state" in site.store.read(record.id).problem
+
+
+def test_images_that_are_still_fetched_go_too(front_end: Frontend, site: Site) -> None:
+    front_end.set_knobs({"image_seconds": 3600})
+    record = create(site, SMALL)
+    theirs(site, record)
+    front_end.set_knobs({"image_seconds": 0.05})
+    with mock.patch("hybrid_drivers.provision.deleting.GONE_LIMIT", 0.3):
+        take_away(site, record.id, Heard(), cleanup=True, timeout=5)
+    assert (site.objects.pool("image"), site.store.known()) == ([], [])
 
 
 # --- images -----------------------------------------------------------------------------------------------------------
@@ -161,6 +226,44 @@ def test_an_image_that_was_in_error_is_made_anew(front_end: Frontend, site: Site
     front_end.wait_for(lambda: sorted((one.name, one.state) for one in site.objects.pool("image")) == IMAGES_READY)
 
 
+def test_an_image_that_takes_too_long_is_told_and_waited_for_again(front_end: Frontend, site: Site) -> None:
+    front_end.set_knobs({"image_seconds": 1.2})
+    with pytest.raises(Quit, match=r"image one .* is not ready after 1 s: wait longer \(--wait-timeout\)"):
+        create(site, IMAGE.replace("wait_timeout: 2", "wait_timeout: 1"))
+    record = go_on(site, site.store.known()[0].id, quits(), Heard())
+    assert record is not None
+    assert record.state is State.RUNNING
+    assert sorted(one.name for one in site.objects.pool("image")) == ["one", "two"]
+
+
+@pytest.mark.parametrize("mode", [Mode.RETRY, Mode.CLEANUP])
+def test_fail_modes_of_an_image_in_error(front_end: Frontend, site: Site, mode: Mode) -> None:
+    front_end.set_knobs({"image_error": "no space left"})
+    heard, begins = Heard(), begin(site, order(IMAGE))
+    failures = Failures(modes=(mode, Mode.CLEANUP), retries=2)
+    assert go_on(site, begins.id, failures, heard) is None
+    assert heard.text().count("is in error") == (3 if mode is Mode.RETRY else 1)
+    assert (site.store.known(), site.objects.pool("image")) == ([], [])
+    assert "pictures" not in [one.name for one in site.oned.clusters()]
+
+
+def test_an_image_has_the_owner_of_its_meta(front_end: Frontend, site: Site) -> None:
+    front_end.store.users[7] = "alice"
+    create(site, IMAGE.replace("wait_timeout: 2", "uname: alice, gid: 1"))
+    [image] = [one for one in site.objects.pool("image") if one.name == "one"]
+    assert (image.uname, image.gname, image.mode) == ("alice", "users", 0o640)
+
+
+@pytest.mark.parametrize(
+    ("meta", "words"),
+    [("uname: nobody", "there is no user called 'nobody'"), ("uid: alice", "meta: uid 'alice' is not a number; uname")],
+)
+def test_owners_that_are_wrong_are_told_and_mended_without_a_second_image(site: Site, meta: str, words: str) -> None:
+    with pytest.raises(Quit, match=words):
+        create(site, IMAGE.replace("wait_timeout: 2", meta))
+    assert [one.name for one in site.objects.pool("image")] == ["one"]
+
+
 # --- marketplace and services -----------------------------------------------------------------------------------------
 
 BROUGHT = """
@@ -178,10 +281,18 @@ flowtemplates:
 """
 
 
+VM = 'CPU="1"\nMEMORY="768"'
+
+
 @pytest.fixture
 def app(front_end: Frontend) -> None:
+    """Put apps into the marketplace: an image, one with a VM template, and a template of two."""
     if not front_end.store.apps:
-        front_end.store.add_app("alpine-app")
+        front_end.store.add_app("bare-app")
+        for name in ("alpine-app", "data-app"):
+            front_end.store.add_app(name, attributes={"VMTEMPLATE64": VM})
+        pair = front_end.store.add_app("pair-app", "VMTEMPLATE", attributes={"APPTEMPLATE64": VM})
+        pair.template.add([("DISK", {"NAME": "root", "APP": "alpine-app"}), ("DISK", {"NAME": "x", "APP": "data-app"})])
 
 
 def brought(site: Site) -> tuple[list[str], list[str]]:
@@ -192,9 +303,7 @@ def brought(site: Site) -> tuple[list[str], list[str]]:
 @pytest.mark.usefixtures("app")
 def test_apps_and_services_are_the_provisions_own(site: Site) -> None:
     record = create(site, BROUGHT)
-    images, _ = brought(site)
-    assert len(images) == 1
-    assert images[0].startswith("alpine")
+    assert brought(site) == (["alpine"], ["after", "alpine"])
     for kind in ("image", "template"):
         tagged = [tags.provision_id(one.template) for one in site.objects.pool(kind)]
         assert set(tagged) == {record.id}
@@ -207,24 +316,78 @@ def test_apps_and_services_are_the_provisions_own(site: Site) -> None:
     assert brought(site) == ([], [])
 
 
+FIRST = 12  # the change in oned with which the export begins
+EXPORTS = {
+    "bare-app": (["alpine"], ["after"]),
+    "alpine-app": (["alpine"], ["after", "alpine"]),
+    "pair-app": (["alpine-root-0", "alpine-x-1"], ["after", "alpine"]),
+}
+
+
 @pytest.mark.usefixtures("app")
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
-def test_an_export_killed_half_way_is_not_made_twice(site: Site, before: bool) -> None:
-    for at in range(3, 40):
+@pytest.mark.parametrize("name", EXPORTS)
+def test_an_export_killed_anywhere_is_made_once_and_finished(
+    front_end: Frontend, site: Site, name: str, before: bool
+) -> None:
+    """Images take their time, so half an export is still being fetched when it is taken away."""
+    front_end.set_knobs({"image_seconds": 0.06})
+    text = BROUGHT.replace("alpine-app", name).replace(
+        '"${datastore.0.id}"}', '"${datastore.0.id}", meta: {mode: "640"}}'
+    )
+    for at in range(FIRST - 1, 40):
         ended = False
         with killed_at(site, at, before=before):
-            create(site, BROUGHT)
+            create(site, text)
             ended = True
         for known in site.store.known():
             if known.summary["STATE"] != "RUNNING":
                 go_on(site, known.id, quits(), Heard())
-        images, templates = brought(site)
-        assert len(images) == 1, at
-        assert len(templates) == len(set(templates)), at
+        assert brought(site) == EXPORTS[name], at
+        assert {one.mode for one in site.objects.pool("image")} == {0o640}, at
+        tagged = [tags.index(one.template) for kind in ("image", "template") for one in site.objects.pool(kind)]
+        assert None not in tagged, at
         assert len(site.flow().service_templates()) == 1, at
         [known] = site.store.known()
         take_away(site, known.id, Heard(), cleanup=False, timeout=5)
         assert (brought(site), site.flow().service_templates()) == (([], []), []), at
         if ended:
+            assert at > FIRST + 6
             return
     pytest.fail("there are more changes than this test looks at")
+
+
+@pytest.mark.usefixtures("app")
+def test_a_provision_killed_in_an_export_is_deleted_with_all_of_it(site: Site) -> None:
+    for at in range(FIRST, FIRST + 6):
+        with killed_at(site, at, before=False):
+            create(site, BROUGHT.replace("alpine-app", "pair-app"))
+        take_away(site, site.store.known()[0].id, Heard(), cleanup=False, timeout=5)
+        assert brought(site) == ([], []), at
+
+
+@pytest.mark.usefixtures("app")
+def test_what_others_export_under_such_a_name_meanwhile_is_left_alone(site: Site) -> None:
+    with killed_at(site, FIRST + 1, before=True):
+        create(site, BROUGHT)
+    stranger = export_app(site.objects, "alpine-app", "alpine2", 1)
+    record = go_on(site, site.store.known()[0].id, quits(), Heard())
+    assert record is not None
+    assert brought(site) == (["alpine", "alpine2"], ["after", "alpine", "alpine2"])
+    take_away(site, record.id, Heard(), cleanup=False, timeout=5)
+    assert brought(site) == (["alpine2"], ["alpine2"])
+    site.objects.delete("template", stranger.template_ids[0])
+    site.objects.delete("image", stranger.image_ids[0], force=True)
+
+
+@pytest.mark.usefixtures("app")
+def test_an_app_whose_image_ends_in_error_is_exported_anew(front_end: Frontend, site: Site) -> None:
+    text = BROUGHT.replace('"${datastore.0.id}"}', '"${datastore.0.id}", meta: {wait: yes}}')
+    front_end.set_knobs({"image_error": "no space left"})
+    with pytest.raises(Quit, match=r"marketplace app 0: image alpine .* is in error"):
+        create(site, text)
+    front_end.set_knobs({"image_error": ""})
+    record = go_on(site, site.store.known()[0].id, quits(), Heard())
+    assert record is not None
+    assert brought(site) == (["alpine"], ["after", "alpine"])
+    assert [one.state for one in site.objects.pool("image")] == [1]

@@ -116,6 +116,7 @@ def _image(found: OnedObject, node: Node) -> OnedObject:
         size=node.need("SIZE", whole),
         datastore_id=node.need("DATASTORE_ID", whole),
         running_vms=node.need("RUNNING_VMS", whole),
+        vm_ids=node.ids("VMS/ID"),
     )
 
 

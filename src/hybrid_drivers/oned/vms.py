@@ -32,7 +32,7 @@ VmAction = Literal[
 ]
 Way = Literal["save", "poweroff", "poweroff-hard"]
 _WAYS: Final = {"save": 0, "poweroff": 1, "poweroff-hard": 2}  # how a running machine is moved when not live
-_RETRY: Final = 2  # of recover's operations (``VirtualMachineAPI.cc``)
+_RETRY, _DELETE = 2, 3  # of recover's operations (``VirtualMachineAPI.cc``)
 
 
 class Vms:
@@ -81,6 +81,10 @@ class Vms:
     def retry(self, vm_id: int) -> None:
         """Try again what failed last (``onevm recover --retry``). Raises: ActionRefused (nothing has)."""
         self._oned.write("vm.recover", _named(vm_id), vm_id, _RETRY)
+
+    def delete(self, vm_id: int) -> None:
+        """Forget one in whatever state it is, without any order in its host (``onevm recover --delete``)."""
+        self._oned.write("vm.recover", _named(vm_id), vm_id, _DELETE)
 
     def deploy(self, vm_id: int, host_id: int, datastore_id: int = -1, *, enforce: bool = False) -> None:
         """Start one that waits, on a host. Raises: ActionRefused."""

@@ -54,13 +54,13 @@ class Removal:
         self._site.store.delete(self._record)
 
     def check(self) -> None:
-        """Refuse when others would lose something, or stand in the way of the cluster's end.
+        """Refuse when others would lose something, or stand in the way of what is to be deleted.
 
         Raises:
             NotEmpty: names what is in the way.
         """
         problems = [] if self._cleanup else self._workloads.problems()
-        problems += self._strangers()
+        problems += self._workloads.elsewhere() + self._strangers()
         if problems:
             raise NotEmpty(f"provision {self._record.id} '{self._record.name}' is not deleted: " + "; ".join(problems))
 

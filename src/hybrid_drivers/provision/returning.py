@@ -30,10 +30,14 @@ class Returns:
         """Delete the hosts of these slots; what is to be confirmed about them is in ``record.leaving`` before.
 
         Raises:
-            ConfigError: a host belongs to another provision; nothing was deleted.
-            ActionRefused: virtual machines run on one; those before it are deleted.
+            ConfigError: a host belongs to another provision, or carries virtual machines; nothing was deleted.
+            ActionRefused: virtual machines came to one meanwhile; those before it are deleted.
         """
         hosts = [(host, slot) for slot in slots if (host := self._host(slot)) is not None]
+        if busy := ", ".join(f"{slot.name} (id {host.id})" for host, slot in hosts if host.running_vms):
+            raise ConfigError(
+                f"virtual machines are on {busy}: 'oneprovision vm-move' moves them; no host was given back"
+            )
         known = {one.host_id for one in self._record.leaving}
         self._record.leaving += [leaving(host, slot) for host, slot in hosts if host.id not in known]
         self._site.store.save(self._record)

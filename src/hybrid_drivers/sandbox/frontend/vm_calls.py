@@ -21,7 +21,7 @@ from hybrid_drivers.sandbox.frontend.vm_objects import Action, Lcm, State, VmObj
 from hybrid_drivers.sandbox.frontend.vm_resources import ResourceFault, take
 
 _ANY, _ALL_BUT_DONE = -2, -1
-_RETRY = 2  # of one.vm.recover
+_RETRY, _DELETE = 2, 3  # of one.vm.recover
 _ENDS: Final[Mapping[str, Action]] = {"terminate": Action.TERMINATE, "terminate-hard": Action.TERMINATE_HARD}
 _OFF: Final[Mapping[str, Action]] = {"poweroff": Action.POWEROFF, "poweroff-hard": Action.POWEROFF_HARD}
 
@@ -146,8 +146,11 @@ class Vms(Family[VmObject]):
         return vm_id
 
     def recover(self, context: Context, vm_id: int, operation: int) -> int:
-        """one.vm.recover: only 2, another try, and only of the transfer of one that is off."""
+        """one.vm.recover: 3 deletes; 2, another try, only of the transfer of one that is off."""
         one = self.get(context, vm_id)
+        if operation == _DELETE and one.state is not State.DONE:
+            life.done(context, one, Action.NONE)
+            return vm_id
         if operation != _RETRY or one.lcm_state is not Lcm.PROLOG_MIGRATE_POWEROFF_FAILURE:
             raise Refused(Code.ACTION, f"Recover action is not available for state {one.word}")
         life.transfer(context, one)
