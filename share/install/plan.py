@@ -50,6 +50,7 @@ class Tree:
     remotes: Path
     bin: Path
     share: Path
+    ours: Path  # what comes with us and nobody edits: examples of templates
     zsh: str  # below share: where zsh looks for completions
     units: Path | None
 
@@ -68,6 +69,7 @@ class Tree:
                 remotes=top / "var/remotes",
                 bin=top / "bin",
                 share=top / "share",
+                ours=top / "share/hybrid",
                 zsh="zsh/site-functions",
                 units=None,
             )
@@ -78,6 +80,7 @@ class Tree:
             remotes=Path("/var/lib/one/remotes"),
             bin=Path("/usr/bin"),
             share=Path("/usr/share"),
+            ours=Path("/usr/share/one/hybrid"),
             zsh="zsh/vendor-completions" if debian else "zsh/site-functions",
             units=Path("/usr/lib/systemd/system") if units else None,
         )
@@ -114,6 +117,9 @@ def items(
             yield Item(path=path, kind=Kind.LINK, target=str(file))
         else:
             yield Item(path=path, kind=Kind.FILE, content=file.read_bytes(), mode=0o755 if _runs(file) else 0o644)
+    for file in _files(source / "share/provisions"):
+        path = tree.ours / file.relative_to(source / "share")
+        yield Item(path=path, kind=Kind.FILE, content=file.read_bytes(), mode=0o644, ours=self_contained)
     if tree.units:
         unit = source / "share/systemd/opennebula-hybrid.service"
         yield Item(path=tree.units / unit.name, kind=Kind.FILE, content=unit.read_bytes(), mode=0o644, ours=False)

@@ -15,6 +15,7 @@ class Location:
     lib: Path  # ours: venv, hybrid-client
     state: Path  # ours: socket, locks, tombstones; 0700
     log: Path
+    share: Path  # ours: templates of provisions that come with us
     remotes: Path  # OpenNebula's
     one_auth: Path
     endpoint: str  # of oned's XML-RPC
@@ -23,6 +24,11 @@ class Location:
     def socket(self) -> Path:
         """Return the agent's socket."""
         return self.state / "agent.sock"
+
+    @property
+    def templates(self) -> tuple[Path, ...]:
+        """Return the folders of shared templates of provisions: the operator's own, then those that come along."""
+        return (self.etc / "provisions", self.share / "provisions")
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> Location:
@@ -37,6 +43,7 @@ class Location:
                 lib=top / "lib/hybrid",
                 state=top / "var/hybrid",
                 log=top / "var/hybrid.log",
+                share=top / "share/hybrid",
                 remotes=top / "var/remotes",
                 one_auth=auth or home / ".one/one_auth",
                 endpoint=endpoint,
@@ -46,6 +53,7 @@ class Location:
             lib=Path("/usr/lib/one/hybrid"),
             state=Path("/var/lib/one/hybrid"),
             log=Path("/var/log/one/hybrid.log"),
+            share=Path("/usr/share/one/hybrid"),
             remotes=Path("/var/lib/one/remotes"),
             one_auth=auth or home / ".one/one_auth",
             endpoint=endpoint,

@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.support.installer import CONF, MONITORD, ONED, install, linked, mode, snapshot, write
+from tests.support.installer import CONF, MONITORD, ONED, TOP, install, linked, mode, snapshot, write
+
+PROVISIONS = [path for path in (TOP / "share/provisions").rglob("*.yaml") if path.is_file()]
 
 
 def test_files_folders_and_modes(checkout: Path, one: Path) -> None:
@@ -31,6 +33,21 @@ def test_files_folders_and_modes(checkout: Path, one: Path) -> None:
     assert mode(one / "lib/hybrid/hybrid-client") == 0o755
     assert os.readlink(one / "lib/hybrid/venv") == sys.prefix
     assert os.readlink(one / "bin/onehybrid") == f"{one}/lib/hybrid/venv/bin/onehybrid"
+
+
+def test_examples_of_templates_come_along_and_work_from_there(checkout: Path, one: Path, tmp_path: Path) -> None:
+    linked(checkout, one)
+    folder = one / "share/hybrid/provisions"
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert names == {str(path.relative_to(TOP / "share/provisions")) for path in PROVISIONS}
+    assert {mode(folder / name) for name in names} == {0o644}
+    for name in ("packet.yaml", "oneprovision-5.12-ec2.yaml"):  # the second one extends another
+        run = subprocess.run(
+            [str(one / "bin/onehybrid"), "provision", "validate", name],
+            env={"PATH": os.environ["PATH"], "ONE_LOCATION": str(one), "HOME": str(tmp_path)},
+            cwd=tmp_path, capture_output=True, text=True,
+        )  # fmt: skip
+        assert (run.returncode, run.stderr) == (0, f"{name} is {folder / name}\n"), run.stderr
 
 
 def test_opennebulas_configuration_gains_what_is_missing(checkout: Path, one: Path) -> None:
@@ -278,6 +295,7 @@ def test_packaged_system_wide_from_wheels(checkout: Path, tmp_path: Path) -> Non
         assert program.startswith("#!/usr/lib/one/hybrid/venv/bin/python")
     assert (root / "usr/share/man/man1/onehybrid.1").exists()
     assert (root / "usr/share/bash-completion/completions/onehybrid").exists()
+    assert (root / "usr/share/one/hybrid/provisions/parents/default.yaml").exists()
     unit = (root / "usr/lib/systemd/system/opennebula-hybrid.service").read_text()
     assert "ExecStart=/usr/lib/one/hybrid/venv/bin/onehybrid agent run --wait --idle-exit 0\n" in unit
     loaded = "import hybrid_drivers, boto3; print(hybrid_drivers.__file__)"

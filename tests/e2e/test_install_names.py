@@ -20,6 +20,11 @@ def told(said: str) -> list[str]:
     return [line for line in said.splitlines() if line.startswith("commands:") or line.startswith(tuple(NAMES))]
 
 
+def pages(one: Path, name: str) -> list[Path]:
+    """Return what comes with a command: manual page, completion scripts."""
+    return [path for path in (one / "share").rglob(f"*{name}*") if "provisions" not in path.parts]
+
+
 def run(one: Path, name: str, *words: str) -> subprocess.CompletedProcess[str]:
     """Run a command of the front-end as an operator does."""
     environment = {"PATH": os.environ["PATH"], "ONE_LOCATION": str(one), "LC_ALL": "C.UTF-8"}
@@ -46,7 +51,7 @@ def test_a_name_that_is_taken_is_left_alone(checkout: Path, one: Path, name: str
             f"{name} is another program here ({one}/bin/{name}): use '{NAMES[name]}'",
         ]
         assert (one / "bin" / name).read_text() == FOREIGN
-        assert list((one / "share").rglob(f"*{name}*")) == []
+        assert pages(one, name) == []
     install(checkout, "-d", str(one), "-r")
     assert snapshot(one) == before
 
@@ -67,7 +72,7 @@ def test_a_front_end_that_brings_its_own_later_keeps_it(checkout: Path, one: Pat
     if again:
         assert "oneprovision is another program here" in linked(checkout, one)
         assert f"{one}/bin/oneprovision" not in json.loads((one / "lib/hybrid/manifest.json").read_text())["files"]
-        assert list((one / "share").rglob("*oneprovision*")) == []
+        assert pages(one, "oneprovision") == []
     said = install(checkout, "-d", str(one), "-r")
     assert (f"kept {one}/bin/oneprovision: it is not ours any more" in said) is not again
     assert (one / "bin/oneprovision").read_text() == FOREIGN

@@ -14,8 +14,6 @@ from hybrid_drivers.oned.oneflow import OneFlow
 from hybrid_drivers.provision.directory import ProviderDirectory
 from hybrid_drivers.provision.store import Store
 
-SHARED = (Path("/usr/share/one/hybrid/provisions"),)  # templates that come with us
-
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
@@ -52,6 +50,6 @@ class Site:
             clock=clock,
             state=location.state,
             keys=location.state / "ssh",
-            templates=(location.etc / "provisions", *SHARED),
+            templates=location.templates,
             who=who,
         )

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hybrid_drivers.provision.template.load import load_template, parse_template, read_template
+from hybrid_drivers.errors import ConfigError
+from hybrid_drivers.provision.template.load import find_template, load_template, parse_template, read_template
 from hybrid_drivers.provision.template.model import Number, ProvisionTemplate, TemplateError
 
 HOST = "{im_mad: kvm, vm_mad: kvm}"
@@ -261,3 +262,24 @@ def test_secrets_are_not_in_the_repr() -> None:
         "t",
     )
     assert "TOPSECRET" not in repr(template)
+
+
+def test_a_bare_name_is_looked_for_in_the_shared_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, own, ours = (tmp_path / name for name in ("here", "own", "ours"))
+    for folder in (here, own, ours):
+        folder.mkdir()
+    monkeypatch.chdir(here)
+    write(ours, packet="name: a\n", static="name: b\n")
+    write(own, packet="name: c\n")
+    search = (own, ours)
+    assert find_template(Path("packet.yaml"), search) == own / "packet.yaml"
+    assert find_template(Path("static.yaml"), search) == ours / "static.yaml"
+    assert find_template(Path("sub/static.yaml"), search) == Path("sub/static.yaml")
+    assert find_template(here / "static.yaml", search) == here / "static.yaml"
+    write(here, static="name: d\n")
+    assert find_template(Path("static.yaml"), search) == Path("static.yaml")
+    for name in ("pakcet.yaml", "x" * 5000, "a\0b"):
+        with pytest.raises(ConfigError, match=r"there is no template '.*', neither here nor in "):
+            find_template(Path(name), search)
+    with pytest.raises(ConfigError, match=r"; did you mean 'packet\.yaml'\?$"):
+        find_template(Path("pakcet.yaml"), search)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from hybrid_drivers.cli.output import printable
+from hybrid_drivers.config import Location
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.provision.plan import Specs
 from hybrid_drivers.provision.record import Record, Wishes
 from hybrid_drivers.provision.runs import Order
-from hybrid_drivers.provision.site import SHARED, Site
+from hybrid_drivers.provision.site import Site
 from hybrid_drivers.provision.surroundings import (
     check_name,
     environment_of,
@@ -23,7 +25,7 @@ from hybrid_drivers.provision.surroundings import (
     with_provider_inputs,
 )
 from hybrid_drivers.provision.template.inputs import collect, parse_user_inputs
-from hybrid_drivers.provision.template.load import load_template, read_template
+from hybrid_drivers.provision.template.load import find_template, load_template, read_template
 from hybrid_drivers.provision.template.model import InputSpec, Problem, ProvisionTemplate, TemplateError
 from hybrid_drivers.provision.template.render import with_inputs
 from hybrid_drivers.provision.template.validate import validate
@@ -36,6 +38,7 @@ def ordered(site: Site, file: Path, name: str, wishes: Wishes, user_inputs: str,
         TemplateError: all that is wrong with the template.
         ConfigError: a value of an input is missing or wrong.
     """
+    file = _found(file, site.templates)
     template = with_provider_inputs(site, load_template(file, site.templates), wishes.provider)
     inputs = _inputs(template, parse_user_inputs(user_inputs), ask=ask)
     order = _order(site, template, inputs, wishes, name=name, source=file)
@@ -54,7 +57,7 @@ def reordered(site: Site, record: Record, file: Path | None, user_inputs: str, p
         if user_inputs or provider:
             raise ConfigError("--user-inputs and --provider belong to a template: name its file")
         return None
-    chosen = provider or record.wishes.provider
+    file, chosen = _found(file, site.templates), provider or record.wishes.provider
     template = with_provider_inputs(site, load_template(file, site.templates), chosen)
     known = {one.name for one in template.inputs}
     kept = {key: value for key, value in record.inputs.items() if key in known}
@@ -71,7 +74,8 @@ def checked(site: Site | None, file: Path, user_inputs: str, provider: str) -> P
     Raises:
         TemplateError: everything that is wrong with it.
     """
-    template, problems = read_template(file, site.templates if site else SHARED)
+    search = site.templates if site else Location.from_environment(os.environ).templates
+    template, problems = read_template(_found(file, search), search)
     if template is None:
         raise TemplateError(problems)
     template = with_provider_inputs(site, template, provider) if site else template
@@ -79,6 +83,14 @@ def checked(site: Site | None, file: Path, user_inputs: str, provider: str) -> P
     taken = taken_names(site, template, template.name, None) if site else []
     _refuse([*problems, *found, *taken])
     return template
+
+
+def _found(file: Path, search: Sequence[Path]) -> Path:
+    """Return where the template is, and say so when it is a shared one that was named without its folder."""
+    found = find_template(file, search)
+    if found != file:
+        click.echo(printable(f"{file} is {found}"), err=True)
+    return found
 
 
 def _order(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from hybrid_drivers.errors import ConfigError
+from hybrid_drivers.providers.attributes import did_you_mean
 from hybrid_drivers.provision.template.merge import merged, template_of
 from hybrid_drivers.provision.template.model import Place, Problem, ProvisionTemplate, TemplateError
 from hybrid_drivers.provision.template.reader import Draft, FileReader
@@ -15,6 +16,30 @@ MOST_VALUES = 50_000  # of one file, aliases followed
 MOST_FILES = 64  # read for one template
 UPSTREAM = "/usr/share/one/oneprovision"  # where OneProvision has its templates; newer OpenNebula has none
 PARENTS = "parents"  # folder of those that are there to be extended
+
+
+def find_template(path: Path, search: Sequence[Path]) -> Path:
+    """Return where a template is: a bare name that is not in the working directory may be that of a shared one.
+
+    Raises:
+        ConfigError: a bare name is nowhere; the text names the shared ones.
+    """
+    if path.name != str(path) or _there(path):
+        return path
+    found = next((folder / path for folder in search if _there(folder / path)), None)
+    if found is None:
+        known = sorted({one.name for folder in search for one in folder.glob("*.yaml")})
+        hint = did_you_mean(path.name[:60], known) if known else ""
+        where = ", ".join(map(str, search))
+        raise ConfigError(f"there is no template '{path.name[:200]}', neither here nor in {where}{hint}")
+    return found
+
+
+def _there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def load_template(path: Path, search: Sequence[Path]) -> ProvisionTemplate:
