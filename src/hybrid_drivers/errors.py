@@ -19,7 +19,8 @@
     |  |- PermanentError       asking again gives the same answer
     |  |  |- CredentialsRejected
     |  |  '- Unsupported       the provider lacks this capability
-    |  '- MachineGone          no such machine (any more)
+    |  |- MachineGone          no such machine (any more)
+    |  '- AddressGone          no such block of addresses (any more)
     |- HostError               an SSH host did not do what it was asked
     |  |- HostUnreachable      no SSH yet, or no longer (passing)
     |  |- HostKeyMismatch      not the machine we made: nothing was sent to it
@@ -158,6 +159,10 @@ class MachineGone(ProviderError):
     def __init__(self, message: str, *, failure: str = "", failure_is_capacity: bool = False) -> None:
         super().__init__(message)
         self.failure, self.failure_is_capacity = failure, failure_is_capacity
+
+
+class AddressGone(ProviderError):
+    """The provider does not have this block of addresses (any more)."""
 
 
 class HostError(HybridError):

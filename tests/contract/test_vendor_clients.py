@@ -105,6 +105,22 @@ def test_packet_python_reads_errors(told: Mapping[str, Any]) -> None:
     assert told["wrong token"] == "Error 401: Invalid authentication token"
 
 
+def test_packet_python_reserves_and_assigns_addresses(told: Mapping[str, Any]) -> None:
+    ips = told["ips"]
+    network = ips["reserved"][5]
+    assert ips["reserved"] == [31, 4, True, ["one-owner=me"], "am", network]
+    first = ipaddress.ip_network(f"{network}/31")
+    assert ips["free"] == [f"{one}/32" for one in first]
+    assert ips["listed"] == [["one-owner=me"]]
+    assert ips["given"][0] == ips["free"][0]
+    assert ips["given"][1].startswith("/devices/")
+    assert ips["given"][2] is True
+    assert ips["of device"] == [network]
+    for word in ("twice", "not ours", "in use", "odd"):
+        assert ips[word].startswith("Error 422: "), word
+    assert ips["released"] == "Error 404: Not found"
+
+
 # --- boto3 -----------------------------------------------------------------------------------------------------------
 
 
@@ -160,6 +176,7 @@ def use_everything(account: Watched) -> None:
     account.until(one, "stopped")
     ec2.start_instances(InstanceIds=[one])
     account.until(one, "running")
+    use_addresses(ec2, one)
     ec2.terminate_instances(InstanceIds=[one])
     account.until(one, "terminated")
     for describe in ("instance_types", "images", "regions", "availability_zones", "instances"):
@@ -167,12 +184,41 @@ def use_everything(account: Watched) -> None:
     ec2.describe_instance_types(MaxResults=5)
 
 
+def use_addresses(ec2: Any, instance: str) -> None:
+    """Make every call about addresses once."""
+    specified = [{"ResourceType": "elastic-ip", "Tags": [{"Key": "a", "Value": "b"}]}]
+    allocation = ec2.allocate_address(Domain="vpc", TagSpecifications=specified)["AllocationId"]
+    attached = [{"Name": "attachment.instance-id", "Values": [instance]}]
+    (interface,) = ec2.describe_network_interfaces(Filters=attached, MaxResults=5)["NetworkInterfaces"]
+    here, subnet = interface["NetworkInterfaceId"], interface["SubnetId"]
+    given = ec2.assign_private_ip_addresses(NetworkInterfaceId=here, SecondaryPrivateIpAddressCount=1)
+    private = given["AssignedPrivateIpAddresses"][0]["PrivateIpAddress"]
+    ec2.associate_address(AllocationId=allocation, NetworkInterfaceId=here, PrivateIpAddress=private)
+    (address,) = ec2.describe_addresses(Filters=[{"Name": "tag:a", "Values": ["b"]}])["Addresses"]
+    assert (address["InstanceId"], address["PrivateIpAddress"]) == (instance, private)
+    ec2.describe_network_interfaces()
+    ec2.disassociate_address(AssociationId=address["AssociationId"])
+    ec2.unassign_private_ip_addresses(NetworkInterfaceId=here, PrivateIpAddresses=[private])
+    ec2.release_address(AllocationId=allocation)
+    (found,) = ec2.describe_subnets(SubnetIds=[subnet])["Subnets"]
+    network = ipaddress.IPv6Network(found["Ipv6CidrBlockAssociationSet"][0]["Ipv6CidrBlock"])
+    part = str(next(network.subnets(new_prefix=80)))
+    made = ec2.create_subnet_cidr_reservation(SubnetId=subnet, Cidr=part, ReservationType="explicit")
+    reservation = made["SubnetCidrReservation"]["SubnetCidrReservationId"]
+    (kept,) = ec2.get_subnet_cidr_reservations(SubnetId=subnet)["SubnetIpv6CidrReservations"]
+    assert kept["Cidr"] == part
+    ec2.assign_ipv6_addresses(NetworkInterfaceId=here, Ipv6Addresses=[str(network[9])])
+    ec2.describe_network_interfaces(Filters=[{"Name": "ipv6-addresses.ipv6-address", "Values": [str(network[9])]}])
+    ec2.unassign_ipv6_addresses(NetworkInterfaceId=here, Ipv6Addresses=[str(network[9])])
+    ec2.delete_subnet_cidr_reservation(SubnetCidrReservationId=reservation)
+
+
 def test_boto3_knows_every_element_we_serve(account: Watched) -> None:
     use_everything(account)
     model = account.ec2.meta.service_model
     called = {name for name, _ in account.answers}
     assert called == set(account.simulator.calls)
-    assert len(called) == 14
+    assert len(called) == 28
     for name, body in account.answers:
         root = ElementTree.fromstring(body)
         assert root.tag == f"{{http://ec2.amazonaws.com/doc/2016-11-15/}}{name}Response"

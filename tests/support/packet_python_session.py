@@ -34,6 +34,31 @@ def until(manager: Any, device: str, state: str) -> Any:
     raise SystemExit(f"never {state}")
 
 
+def addresses(manager: Any, project: str, device: str) -> dict[str, Any]:
+    """Reserve a block, send a part of it to a device, and give all back."""
+    told: dict[str, Any] = {}
+    block = manager.reserve_ip_address(project, "public_ipv4", 2, metro=METRO, tags=["one-owner=me"])
+    told["reserved"] = [block.cidr, block.address_family, block.public, block.tags, block.metro.code, block.network]
+    # its own get_available_ip_subnets hands over text where a mapping is expected
+    told["free"] = manager.call_api(f"ips/{block.id}/available", params={"cidr": 32})["available"]
+    told["listed"] = [one.tags for one in manager.list_project_ips(project) if one.id == block.id]
+    given = manager.create_device_ip(device, told["free"][0])
+    told["given"] = [
+        f"{given.address}/{given.cidr}",
+        given.assigned_to["href"],
+        manager.get_ip(given.id).id == given.id,
+    ]
+    told["of device"] = [one.address for one in manager.list_device_ips(device) if one.id == given.id]
+    told["twice"] = refused(lambda: manager.create_device_ip(device, told["free"][0]))
+    told["not ours"] = refused(lambda: manager.create_device_ip(device, "192.0.2.200/32"))
+    told["in use"] = refused(block.delete)
+    given.delete()
+    block.delete()
+    told["released"] = refused(lambda: manager.get_ip(block.id))
+    told["odd"] = refused(lambda: manager.reserve_ip_address(project, "public_ipv4", 3, metro=METRO))
+    return told
+
+
 def session(manager: Any, project: str) -> dict[str, Any]:
     """Use every call of the client that the simulator knows."""
     told: dict[str, Any] = {
@@ -61,6 +86,7 @@ def session(manager: Any, project: str) -> dict[str, Any]:
         bool(active.root_password),
     ]
     told["addresses"] = [(one.address_family, one.public, one.cidr) for one in active.ips()]
+    told["ips"] = addresses(manager, project, made.id)
     active.hostname = "edge2"
     told["renamed"] = active.update()["hostname"]
     active.power_off()

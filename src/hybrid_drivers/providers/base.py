@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, Union, runtime_checkable
 
 from hybrid_drivers.model import CreateRequest, Machine, Placement
+from hybrid_drivers.model_addresses import Assignment, Block, ReserveRequest
 from hybrid_drivers.secret import Secret
 
 Setting = Union[str, int, float, bool, Secret, Sequence[object], Mapping[str, object]]
@@ -163,3 +164,60 @@ class Prices(Protocol):
 
     def price_hour(self, plan: str, place: str) -> Price | None:
         """Return the price of one machine on demand; None when the provider does not tell. May raise ProviderError."""
+
+
+@runtime_checkable
+class PublicAddresses(Protocol):
+    """Capability: reserve public addresses and send them to machines.
+
+    ``translates``: True when a machine gets an address's traffic at a private address (EC2 exchanges them on the way),
+    so that virtual machines have inside addresses; False when the address itself is routed to the machine.
+    ``one_by_one``: True when each IPv4 reservation is a single address, and no two need be neighbours.
+    """
+
+    translates: bool
+    one_by_one: bool
+
+    def reserve(self, request: ReserveRequest) -> Block:
+        """Reserve addresses, once, with their tags; never retried by the transport.
+
+        Raises:
+            OutcomeUnknown: it may have been carried out; look for the token in :meth:`blocks` before asking again.
+            Unsupported: not of this family, or not in this way.
+            QuotaExceeded, CapacityExhausted, PermanentError, TransientError, ConfigError: nothing was reserved.
+        """
+
+    def blocks(self, owner: str) -> Sequence[Block]:
+        """Return every block tagged with ``owner``."""
+
+    def block(self, block_id: str) -> Block:
+        """Return one block.
+
+        Raises:
+            AddressGone: the provider has no such block (any more).
+        """
+
+    def release(self, block_id: str) -> None:
+        """Give a block back, taking its addresses from machines first. Already gone is success."""
+
+    def assignment(self, address: str, block_id: str) -> Assignment | None:
+        """Return where an address of the block goes now; None: nowhere.
+
+        Raises:
+            AddressGone: the provider has no such block (any more).
+        """
+
+    def assign(self, address: str, block_id: str, machine_id: str, *, private: str | None = None) -> Assignment:
+        """Send an address to a machine, taking it from whichever machine has it. Repeating it changes nothing.
+
+        ``private`` is the inside address that the machine should get it at, where the provider translates: it is used
+        when it can be had in the machine's network, otherwise the provider's free ones give another; the answer tells.
+
+        Raises:
+            AddressGone: the provider has no such block (any more).
+            MachineGone: there is no such machine (any more).
+            QuotaExceeded: the machine takes no more addresses.
+        """
+
+    def unassign(self, address: str, block_id: str) -> None:
+        """Take an address from its machine. Not assigned, or no longer ours, is success."""

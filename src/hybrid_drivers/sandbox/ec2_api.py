@@ -1,4 +1,4 @@
-"""A simulator of the Amazon EC2 Query API, as far as renting and power need it: POST form in, XML out.
+"""A simulator of the Amazon EC2 Query API, as far as renting, power and addresses need it: POST form in, XML out.
 
 Signatures are checked (``sigv4``). One simulator is one region of one account.
 """
@@ -14,8 +14,10 @@ from hybrid_drivers.sandbox import ec2_catalogue as catalogue
 from hybrid_drivers.sandbox import ec2_select as select
 from hybrid_drivers.sandbox import ec2_views as views
 from hybrid_drivers.sandbox import sigv4
+from hybrid_drivers.sandbox.ec2_addresses import Addresses
 from hybrid_drivers.sandbox.ec2_instances import Content, Instances, LostReply
 from hybrid_drivers.sandbox.ec2_order import InstanceOrder
+from hybrid_drivers.sandbox.ec2_subnets import Subnets
 from hybrid_drivers.sandbox.ec2_wire import Failure, Parameters, answer, failed
 from hybrid_drivers.sandbox.fleet import Fleet
 from hybrid_drivers.sandbox.http_server import Reply, Request
@@ -40,7 +42,9 @@ class Ec2Api:
     def __init__(self, fleet: Fleet[InstanceOrder], *, access_key_id: str, secret_access_key: str, region: str) -> None:
         self._fleet = fleet
         self._key, self._secret, self._region = access_key_id, secret_access_key, region
-        instances = Instances(fleet, region)
+        self._instances = instances = Instances(fleet, region)
+        self.addresses = addresses = Addresses(fleet, region)
+        self.subnets = subnets = Subnets(fleet, addresses)
         self._changing: Mapping[str, Callable[[Parameters], Content]] = {
             "RunInstances": instances.run,
             "TerminateInstances": instances.terminate,
@@ -49,11 +53,25 @@ class Ec2Api:
             "RebootInstances": instances.reboot,
             "ModifyInstanceAttribute": instances.modify,
             "CreateTags": instances.create_tags,
+            "AllocateAddress": addresses.allocate,
+            "ReleaseAddress": addresses.release,
+            "AssociateAddress": addresses.associate,
+            "DisassociateAddress": addresses.disassociate,
+            "AssignPrivateIpAddresses": addresses.assign_private,
+            "UnassignPrivateIpAddresses": addresses.unassign_private,
+            "AssignIpv6Addresses": addresses.assign_v6,
+            "UnassignIpv6Addresses": addresses.unassign_v6,
+            "CreateSubnetCidrReservation": subnets.reserve,
+            "DeleteSubnetCidrReservation": subnets.withdraw,
         }
         self._actions: Mapping[str, Callable[[Parameters], Content]] = {
             **self._changing,
             "DescribeInstances": instances.describe,
-            "DescribeTags": instances.describe_tags,
+            "DescribeTags": self._describe_tags,
+            "DescribeAddresses": addresses.describe,
+            "DescribeNetworkInterfaces": addresses.describe_interfaces,
+            "DescribeSubnets": subnets.describe,
+            "GetSubnetCidrReservations": subnets.reservations,
             "GetConsoleOutput": instances.console,
             "DescribeInstanceTypes": _describe_types,
             "DescribeImages": _describe_images,
@@ -122,6 +140,17 @@ class Ec2Api:
             raise Failure("DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
         return answer(action, self._actions[action](told))
 
+    def _describe_tags(self, told: Parameters) -> Content:
+        rows = [*self._instances.tag_rows(), *self.addresses.tag_rows(), *self.subnets.tag_rows()]
+        readers: Mapping[str, select.Reader[dict[str, str]]] = {
+            "key": lambda row: [row["key"]],
+            "value": lambda row: [row["value"]],
+            "resource-id": lambda row: [row["resourceId"]],
+            "resource-type": lambda row: [row["resourceType"]],
+        }
+        some, token = select.page(select.filtered(rows, told, readers), told)
+        return {"tagSet": some, "nextToken": token}
+
     def _describe_zones(self, told: Parameters) -> Content:
         zones = told.listed("ZoneName") or catalogue.zones(self._region)
         unknown = [one for one in zones if one not in catalogue.zones(self._region)]
@@ -154,6 +183,12 @@ class Ec2Simulator(Simulator):
         )
         api = Ec2Api(fleet, access_key_id=access_key_id, secret_access_key=secret_access_key, region=region)
         super().__init__(api, knobs, host=host, port=port, tls=tls, clock=clock)
+        self._addresses = api
+
+    @property
+    def blocks(self) -> Sequence[Mapping[str, object]]:
+        """Every elastic IP and every reservation in a subnet, and where they go."""
+        return [*self._addresses.addresses.described(), *self._addresses.subnets.described()]
 
 
 def _describe_types(told: Parameters) -> Content:

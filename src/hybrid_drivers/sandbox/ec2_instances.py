@@ -150,21 +150,13 @@ class Instances:
             unit.order = replace(unit.order, tags={**unit.order.tags, **tags})
         return {"return": True}
 
-    def describe_tags(self, told: Parameters) -> Content:
-        """DescribeTags of instances: filters key, value, resource-id, resource-type."""
-        rows = [
+    def tag_rows(self) -> list[dict[str, str]]:
+        """Return the rows of DescribeTags."""
+        return [
             {"resourceId": unit.id, "resourceType": "instance", **tag}
             for unit in self._fleet.listed()
             for tag in views.tags(unit.order.tags)
         ]
-        readers: Mapping[str, select.Reader[dict[str, str]]] = {
-            "key": lambda row: [row["key"]],
-            "value": lambda row: [row["value"]],
-            "resource-id": lambda row: [row["resourceId"]],
-            "resource-type": lambda row: [row["resourceType"]],
-        }
-        some, token = select.page(select.filtered(rows, told, readers), told)
-        return {"tagSet": some, "nextToken": token}
 
     def console(self, told: Parameters) -> Content:
         """GetConsoleOutput: no ``output`` before the instance has booted."""

@@ -65,6 +65,17 @@ class Knobs:
         default=0,
         metadata=_about("how often", "creates that are carried out, then the connection is closed unanswered"),
     )
+    lost_address_reply: float = field(
+        default=0,
+        metadata=_about("how often", "address calls that change something, are carried out and then not answered"),
+    )
+    address_quota: int = field(
+        default=0, metadata=_about("count", "public IPv4 addresses the account may have at once; 0: no limit")
+    )
+    addresses_each: int = field(
+        default=0,
+        metadata=_about("count", "ec2: private addresses a machine may have, its first included; 0: no limit"),
+    )
     error_rate: float = field(
         default=0.0, metadata=_about("share", "calls refused with error_status before anything is done")
     )

@@ -1,6 +1,6 @@
 """A simulator of the Packet / Equinix Metal API, as far as a "create device, poll, act" driver needs it.
 
-The paths work with and without the prefix ``/metal/v1`` of the real base address. IP reservations are not simulated.
+The paths work with and without the prefix ``/metal/v1`` of the real base address.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from hybrid_drivers.sandbox.fleet import Fleet
 from hybrid_drivers.sandbox.http_server import Reply, Request, json_reply
 from hybrid_drivers.sandbox.knobs import Knobs
 from hybrid_drivers.sandbox.machines import Machines
+from hybrid_drivers.sandbox.packet_addresses import Addresses
 from hybrid_drivers.sandbox.packet_devices import Devices, errors
 from hybrid_drivers.sandbox.packet_order import Invalid, PacketOrder, read_body
 from hybrid_drivers.sandbox.simulator import Refusal, Simulator
@@ -57,6 +58,7 @@ class PacketApi:
         self._fleet = fleet
         self._token, self._project = token, project
         devices = Devices(fleet, project)
+        self.addresses = addresses = Addresses(fleet, project, devices)
         self._routes = (
             Route("GET", "/user", self._user),
             Route("GET", "/projects", self._projects),
@@ -68,7 +70,13 @@ class PacketApi:
             Route("PUT", "/devices/{id}", devices.update),
             Route("DELETE", "/devices/{id}", devices.delete),
             Route("POST", "/devices/{id}/actions", devices.act),
-            Route("GET", "/devices/{id}/ips", devices.ips),
+            Route("GET", "/devices/{id}/ips", addresses.of_device),
+            Route("POST", "/devices/{id}/ips", addresses.assign),
+            Route("POST", "/projects/{id}/ips", addresses.reserve),
+            Route("GET", "/projects/{id}/ips", addresses.list),
+            Route("GET", "/ips/{id}", addresses.get),
+            Route("GET", "/ips/{id}/available", addresses.available),
+            Route("DELETE", "/ips/{id}", addresses.delete),
             Route("GET", "/capacity", lambda *_: self._capacity(metros=False)),
             Route("GET", "/capacity/metros", lambda *_: self._capacity(metros=True)),
             Route("POST", "/capacity", self._check_capacity),
@@ -207,6 +215,12 @@ class PacketSimulator(Simulator):
         self.token, self.project = token, project
         api = PacketApi(Fleet(machines, knobs, clock=clock), token=token, project=project)
         super().__init__(api, knobs, host=host, port=port, tls=tls, clock=clock)
+        self._addresses = api.addresses
+
+    @property
+    def blocks(self) -> Sequence[Mapping[str, object]]:
+        """Every block of addresses the project has now, and where their parts go."""
+        return self._addresses.described()
 
 
 def _each(view: Callable[[str], dict[str, object]], names: Mapping[str, object]) -> list[dict[str, object]]:

@@ -112,10 +112,6 @@ class Devices:
 
         return self._with_device(identifier, act)
 
-    def ips(self, _: Request, identifier: str) -> Reply:
-        """GET /devices/{id}/ips."""
-        return self._with_device(identifier, lambda unit: json_reply(200, {"ip_addresses": views.addresses(unit)}))
-
     def _with_device(self, identifier: str, use: Callable[[Unit[PacketOrder]], Reply]) -> Reply:
         unit = self._fleet.find(identifier)
         if unit is None or (unit.state is State.GONE and not self._knobs.gone_is_403):

@@ -10,7 +10,14 @@ from hybrid_drivers.providers.ec2 import states as ec2
 from hybrid_drivers.providers.packet import states as packet
 from hybrid_drivers.providers.statuses import LAST_RULES, Reply, error_for
 
-TABLES = {"create": packet.CREATE_RULES, "list": packet.LIST_RULES, "machine": packet.MACHINE_RULES, "none": ()}
+TABLES = {
+    "create": packet.CREATE_RULES,
+    "list": packet.LIST_RULES,
+    "machine": packet.MACHINE_RULES,
+    "reserve": packet.RESERVE_RULES,
+    "ip": packet.IP_RULES,
+    "none": (),
+}
 
 
 def error_of(table: str, status: int, words: str = "") -> ProviderError:
@@ -46,6 +53,12 @@ def test_every_status_is_an_error_with_advice(table: str) -> None:
         ("machine", 403, "", packet.HiddenOrGone),
         ("machine", 422, "Cannot delete a locked item", errors.WrongState),
         ("machine", 418, "", errors.PermanentError),
+        ("reserve", 422, "The request exceeds the quota of addresses and requires approval", errors.QuotaExceeded),
+        ("reserve", 422, "Quantity must be a power of two", errors.PermanentError),
+        ("reserve", 403, "", errors.CredentialsRejected),
+        ("ip", 403, "", errors.AddressGone),
+        ("ip", 404, "", errors.AddressGone),
+        ("ip", 422, "Cannot delete a reservation with assignments", errors.WrongState),
     ],
 )
 def test_the_packet_table(table: str, status: int, words: str, expected: type[ProviderError]) -> None:
@@ -70,6 +83,9 @@ def test_the_packet_table(table: str, status: int, words: str, expected: type[Pr
         ("OperationNotPermitted", 400, errors.PermanentError),
         ("SomethingNew", 400, errors.PermanentError),
         ("InvalidInstanceID.NotFound", 400, errors.MachineGone),
+        ("InvalidAllocationID.NotFound", 400, errors.AddressGone),
+        ("InvalidIPAddress.InUse", 400, errors.WrongState),
+        ("AddressLimitExceeded", 400, errors.QuotaExceeded),
         ("IncorrectInstanceState", 400, errors.WrongState),
         ("IdempotentInstanceTerminated", 400, errors.TokenSpent),
         ("IdempotentParameterMismatch", 400, ec2.TokenInUse),

@@ -100,6 +100,21 @@ class Ec2Client:
 
         self._translated(call, what)
 
+    def read(self, operation: str, what: str, **parameters: object) -> Mapping[str, Any]:
+        """Call a Describe or Get operation, named as boto3 has it; repeated for passing failures."""
+        return self._retrier.run(lambda: self._translated(lambda: self._operation(operation, parameters), what))
+
+    def change(
+        self, operation: str, what: str, *, lost: type[ProviderError] = TransientError, **parameters: object
+    ) -> Mapping[str, Any]:
+        """Call an operation that changes something, sent once; ``lost`` is what silence after sending means."""
+        return self._translated(lambda: self._operation(operation, parameters), what, lost=lost)
+
+    def _operation(self, operation: str, parameters: Mapping[str, object]) -> Mapping[str, Any]:
+        self._reads.take()
+        answer: Mapping[str, Any] = getattr(self._client(), operation)(**parameters)
+        return answer
+
     def console(self, instance_id: str) -> str:
         """GetConsoleOutput: the newest where the instance type has that, otherwise the last that was kept."""
         what = f"reading the console of {instance_id}"

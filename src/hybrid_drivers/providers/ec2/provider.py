@@ -13,8 +13,10 @@ from hybrid_drivers.providers import attributes as attr
 from hybrid_drivers.providers import tagging
 from hybrid_drivers.providers.base import Limits, ProviderEntry
 from hybrid_drivers.providers.connection import checked_endpoint
+from hybrid_drivers.providers.ec2.addresses import Ec2Addresses
 from hybrid_drivers.providers.ec2.client import Ec2Client
 from hybrid_drivers.providers.ec2.fields import DRIVER
+from hybrid_drivers.providers.ec2.ips import Ec2Ips
 from hybrid_drivers.providers.ec2.order import optional_parameters, run_parameters
 from hybrid_drivers.providers.ec2.states import TokenInUse
 from hybrid_drivers.providers.limits import limits_of
@@ -25,7 +27,7 @@ _KEYS_BLOCK = re.compile(r"-----BEGIN SSH HOST KEY KEYS-----(.*?)-----END SSH HO
 _KEY = re.compile(r"\b((?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp\d+) [A-Za-z0-9+/]{40,}={0,3})")
 
 
-class Ec2Provider:
+class Ec2Provider(Ec2Addresses):
     """Instances. Creating is idempotent by ClientToken; a token whose instance has ended is spent."""
 
     idempotent_create = True
@@ -39,6 +41,7 @@ class Ec2Provider:
         if entry.text("endpoint"):
             checked_endpoint(entry.text("endpoint"))
         self._client = Ec2Client(entry, clock)
+        self._ips = Ec2Ips(self._client)
 
     def placements(self, attributes: Mapping[str, str]) -> tuple[Placement, ...]:
         """Pair INSTANCETYPE (or PLAN) with SUBNETID, or AVAILABILITYZONE, or the region as a whole."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from hybrid_drivers.errors import (
+    AddressGone,
     CapacityExhausted,
     CredentialsRejected,
     MachineGone,
@@ -98,7 +99,16 @@ CODES: Mapping[str, tuple[type[ProviderError], str]] = {
     ),
     **dict.fromkeys(("UnauthorizedOperation", "OptInRequired"), (CredentialsRejected, _RIGHTS)),
     **dict.fromkeys(("InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed"), (MachineGone, "there is none")),
-    **dict.fromkeys(("IncorrectInstanceState", "IncorrectState"), (WrongState, _LATER)),
+    **dict.fromkeys(
+        (
+            "InvalidAllocationID.NotFound",
+            "InvalidAddress.NotFound",
+            "InvalidAddressID.NotFound",
+            "InvalidSubnetCidrReservationID.NotFound",
+        ),
+        (AddressGone, "there is none"),
+    ),
+    **dict.fromkeys(("IncorrectInstanceState", "IncorrectState", "InvalidIPAddress.InUse"), (WrongState, _LATER)),
     **dict.fromkeys(
         ("InternalError", "InternalFailure", "Unavailable", "ServiceUnavailable"), (TransientError, _LATER)
     ),
@@ -134,7 +144,7 @@ def machine(instance: Mapping[str, object]) -> Machine:
     if not isinstance(instance_id, str) or not isinstance(state, Mapping):
         raise ValueError("an instance without id or state")
     code, reason = _reason(instance)
-    tags = _pairs(instance.get("Tags"))
+    tags = pairs(instance.get("Tags"))
     placement, launched = instance.get("Placement"), instance.get("LaunchTime")
     return Machine(
         id=instance_id,
@@ -152,17 +162,18 @@ def machine(instance: Mapping[str, object]) -> Machine:
 
 def tag_pairs(tags: MachineTags, more: Mapping[str, str]) -> list[dict[str, str]]:
     """Return the tags, and the operator's own, in the form of the API."""
-    pairs = tagging.as_pairs(tags)
-    name = pairs.pop(tagging.NAME, "")
-    return [{"Key": key, "Value": value} for key, value in {**more, **({NAME: name} if name else {}), **pairs}.items()]
+    own = tagging.as_pairs(tags)
+    name = own.pop(tagging.NAME, "")
+    return [{"Key": key, "Value": value} for key, value in {**more, **({NAME: name} if name else {}), **own}.items()]
 
 
-def tags_of(pairs: Mapping[str, str]) -> MachineTags | None:
+def tags_of(found: Mapping[str, str]) -> MachineTags | None:
     """Read the tags back; None when the instance is not ours."""
-    return tagging.from_pairs({**pairs, tagging.NAME: pairs.get(NAME, "")})
+    return tagging.from_pairs({**found, tagging.NAME: found.get(NAME, "")})
 
 
-def _pairs(tags: object) -> dict[str, str]:
+def pairs(tags: object) -> dict[str, str]:
+    """Read tags in the form of the API."""
     rows = [one for one in tags if isinstance(one, Mapping)] if isinstance(tags, Sequence) else []
     return {str(one.get("Key")): str(one.get("Value") or "") for one in rows}
 

@@ -64,7 +64,7 @@ class PacketClient:
             document = self._page({"tag": f"{OWNER}={owner}", "per_page": str(PAGE), "page": str(page)})
             machines = [_read(one) for one in _rows(document, "devices")]
             found.update((one.id, one) for one in machines)
-            if not machines or not _has_next(document, page):
+            if not machines or not states.has_next(document, page):
                 return list(found.values())
         raise TransientError(f"packet: listing the devices of project {self._project}: more than {_MOST_PAGES} pages")
 
@@ -128,11 +128,3 @@ def _rows(document: object, key: str) -> list[object]:
     if not isinstance(rows, list):
         raise TransientError(f"packet: the API answered a list without '{key}'; it will be asked again")
     return rows
-
-
-def _has_next(document: object, page: int) -> bool:
-    meta = document.get("meta") if isinstance(document, dict) else None
-    if not isinstance(meta, dict):
-        return False
-    last = meta.get("last_page")
-    return page < last if isinstance(last, int) else bool(meta.get("next"))

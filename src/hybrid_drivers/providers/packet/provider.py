@@ -16,8 +16,10 @@ from hybrid_drivers.providers.connection import HeaderToken
 from hybrid_drivers.providers.http import HttpApi
 from hybrid_drivers.providers.limits import limits_of
 from hybrid_drivers.providers.packet import states
+from hybrid_drivers.providers.packet.addresses import PacketAddresses
 from hybrid_drivers.providers.packet.client import PacketClient
 from hybrid_drivers.providers.packet.fields import DEFAULT_ENDPOINT, DRIVER
+from hybrid_drivers.providers.packet.ips import PacketIps
 from hybrid_drivers.providers.packet.prices import PriceList
 from hybrid_drivers.providers.redaction import Redactor
 from hybrid_drivers.secret import Secret
@@ -26,7 +28,7 @@ RATE, BURST = 20.0, 50.0  # calls a second and at once: under what the API was s
 LIMITS = Limits(settle=60, deploy=3600, boot=1200, delete=1800, poll=10)
 
 
-class PacketProvider:
+class PacketProvider(PacketAddresses):
     """Devices of one project. Creating is not idempotent: the API has no token, so the tag is what finds a device."""
 
     idempotent_create = False
@@ -47,6 +49,7 @@ class PacketProvider:
             redactor=Redactor([token]),
         )
         self._client = PacketClient(api, entry.text("project"))
+        self._ips = PacketIps(api, entry.text("project"))
         self._prices = PriceList(self._client, clock)
 
     def placements(self, attributes: Mapping[str, str]) -> tuple[Placement, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from hybrid_drivers.errors import (
+    AddressGone,
     CapacityExhausted,
     CredentialsRejected,
     MachineGone,
@@ -75,6 +76,27 @@ MACHINE_RULES = (
     _BUSY,
 )
 
+_APPROVAL = (*_QUOTA, "approval", "exceed")
+_ASK_ADDRESSES = "ask the provider to raise the limit of addresses of the project, or delete address ranges"
+RESERVE_RULES = (
+    _TOKEN,
+    Rule(first=403, error=QuotaExceeded, words=_APPROVAL, advice=_ASK_ADDRESSES),
+    Rule(first=403, error=CredentialsRejected, advice="give the token write access to the project, or correct project"),
+    Rule(first=404, error=PermanentError, advice="correct project and endpoint of the provider entry"),
+    Rule(first=422, error=QuotaExceeded, words=_APPROVAL, advice=_ASK_ADDRESSES),
+    Rule(first=422, error=CapacityExhausted, words=_CAPACITY, advice="name another METRO, or a smaller SIZE"),
+    Rule(first=422, error=PermanentError, advice="correct the address range"),
+    _BUSY,
+)
+IP_RULES = (
+    _TOKEN,
+    Rule(first=403, error=AddressGone, advice="the block is gone, or hidden from this token"),
+    Rule(first=404, error=AddressGone, advice="the block is gone"),
+    Rule(first=409, error=WrongState, advice="it will be tried again later"),
+    Rule(first=422, last=423, error=WrongState, advice="it will be tried again later"),
+    _BUSY,
+)
+
 
 def machine(document: object) -> Machine:
     """Read a device.
@@ -109,8 +131,22 @@ def tag_list(tags: MachineTags) -> list[str]:
 
 def tags_of(tags: object) -> MachineTags | None:
     """Read the tags back; None when the device is not ours."""
+    return tagging.from_pairs(tag_texts(tags))
+
+
+def tag_texts(tags: object) -> dict[str, str]:
+    """Return the strings ``key=value`` among tags as a mapping."""
     texts = [one for one in tags if isinstance(one, str) and "=" in one] if isinstance(tags, list) else []
-    return tagging.from_pairs(dict(one.partition("=")[::2] for one in texts))
+    return dict(one.partition("=")[::2] for one in texts)
+
+
+def has_next(document: object, page: int) -> bool:
+    """Tell from a list's ``meta`` whether there is a page after this one."""
+    meta = document.get("meta") if isinstance(document, dict) else None
+    if not isinstance(meta, dict):
+        return False
+    last = meta.get("last_page")
+    return page < last if isinstance(last, int) else bool(meta.get("next"))
 
 
 def _addresses(found: object) -> tuple[Address, ...]:
