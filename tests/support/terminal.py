@@ -77,10 +77,28 @@ class OnTerminal:
 
     def ends(self) -> int:
         """Read to the end and return the exit code."""
-        until = time.monotonic() + LIMIT
-        while self._read():
-            assert time.monotonic() < until, f"it does not end: {self.text[-3000:]}"
+        assert self._ended(LIMIT), f"it does not end: {self.text[-3000:]}"
         return self._process.wait(LIMIT)
+
+    def interrupted(self) -> int:
+        """Type Ctrl-C, read to the end and return the exit code.
+
+        Python does not see a signal that comes between its look for signals and its wait for a line; people would
+        type it again, and so does this.
+        """
+        for _ in range(4):
+            self.type(CTRL_C)
+            if self._ended(LIMIT / 4):
+                break
+        return self.ends()
+
+    def _ended(self, limit: float) -> bool:
+        """Read to the end, unless that does not come within ``limit`` seconds."""
+        until = time.monotonic() + limit
+        while self._read():
+            if time.monotonic() > until:
+                return False
+        return True
 
     def _read(self) -> bool:
         """Read what there is, for a short while; tell whether the program goes on."""

@@ -17,8 +17,8 @@ from hybrid_drivers.provision.progress import Teller
 Work = Callable[[Teller], None]
 
 
-def carry_out(provision_id: int, work: Work, failures: Failures) -> None:
-    """Do ``work`` while people are told, and print the provision's id at the end.
+def carry_out(provision_id: int, work: Work, failures: Failures, again: str = "the same command") -> None:
+    """Do ``work`` while people are told, and print the provision's id at the end. ``again``: what goes on with it.
 
     Raises:
         ConfigError: it was interrupted or stopped; the text says how to go on.
@@ -27,9 +27,9 @@ def carry_out(provision_id: int, work: Work, failures: Failures) -> None:
         with teller() as tell, pausing(failures, tell):
             work(tell)
     except KeyboardInterrupt:
-        raise ConfigError(f"interrupted; 'oneprovision apply {provision_id}' goes on") from None
+        raise ConfigError(f"interrupted; {again} goes on") from None
     except Quit as exc:
-        raise ConfigError(f"{exc}; 'oneprovision apply {provision_id}' goes on") from exc
+        raise ConfigError(f"{exc}; {again} goes on") from exc
     click.echo(f"ID: {provision_id}")
 
 

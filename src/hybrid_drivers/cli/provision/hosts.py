@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 
 import click
 
@@ -24,6 +25,7 @@ from hybrid_drivers.provision.template.inputs import parse_user_inputs
 HOSTS: Listing[HostRow] = Listing(
     pool="HOST_POOL",
     element="HOST",
+    data=lambda row: {**asdict(row.view), **{key: value for key, value in vars(row).items() if key != "view"}},
     columns=(
         Column("ID", "Identifier of the host", 4, lambda row: row.view.id),
         Column("NAME", "The name it was given", 20, lambda row: row.view.name, left=True),
@@ -89,6 +91,7 @@ def add(provision: str, amount: int | None, hostnames: str, host_params: str, fa
             site, found.id, failures, tell, amount=count, names=names, parameters=parameters
         ),
         failures,
+        f"'oneprovision resume {found.id}'",  # the same command would add more
     )
 
 
