@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,14 +12,14 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from tests.support.provisions import Heard, HurriedClock, entry, hosts_are_ready, order, quits, site_of
+from tests.support.provisions import Heard, HurriedClock, entry, hosts_are_ready, killed_at, order, quits, site_of
 
 from hybrid_drivers.errors import ActionRefused, HybridError
 from hybrid_drivers.model import Template, Value
 from hybrid_drivers.model_vms import VmDetail
 from hybrid_drivers.oned.vms import Vms
+from hybrid_drivers.provision.moving import mark
 from hybrid_drivers.provision.moving.carry import Mover
-from hybrid_drivers.provision.moving.mark import ATTRIBUTE
 from hybrid_drivers.provision.moving.naming import find_target
 from hybrid_drivers.provision.moving.plan import Wishes
 from hybrid_drivers.provision.moving.world import World
@@ -88,8 +89,7 @@ def running(front_end: Frontend, site: Site, name: str, *more: tuple[str, Value]
     """Start a virtual machine on the local host and return its id."""
     template = Template([("NAME", name), ("CPU", cpu), ("MEMORY", "64"), *more])
     number = site.objects.allocate("vm", template)
-    host_id = next(one.id for one in site.oned.hosts() if one.name == "local1")
-    site_vms(site).deploy(number, host_id, enforce=False)
+    site_vms(site).deploy(number, host_id(site, "local1"), enforce=False)
     front_end.wait_for(lambda: site_vms(site).get(number).runs)
     return number
 
@@ -101,8 +101,12 @@ def place(site: Site, number: int) -> tuple[str, bool]:
     return vm.place.host_name, vm.runs
 
 
+def host_id(site: Site, name: str) -> int:
+    return next(one.id for one in site.oned.hosts() if one.name == name)
+
+
 def marked(vm: VmDetail) -> bool:
-    return bool(vm.user_template.vector(ATTRIBUTE))
+    return bool(vm.user_template.vector(mark.ATTRIBUTE))
 
 
 def test_a_running_machine_goes_to_a_rented_cluster_and_back(front_end: Frontend, site: Site) -> None:
@@ -230,10 +234,84 @@ def test_waits_are_limited(front_end: Frontend, site: Site) -> None:
 
 
 def test_a_machine_that_waits_is_not_moved(front_end: Frontend, site: Site) -> None:
-    site.objects.allocate("vm", Template([("NAME", "waits"), ("CPU", "1"), ("MEMORY", "64")]))
+    number = site.objects.allocate("vm", Template([("NAME", "waits"), ("CPU", "1"), ("MEMORY", "64")]))
     done = move(front_end, "waits", "--to", "edge")
+    assert (done.returncode, done.stdout) == (255, "")
+    assert done.stderr.startswith(f"Error: virtual machine {number} 'waits' cannot go to cluster edge (id ")
+    assert done.stderr.endswith(f"): it waits for a host: 'onevm deploy {number} HOST' starts it on one\n")
+
+
+def test_one_under_way_is_left_alone_unless_it_was_begun_by_the_same_command(front_end: Frontend, site: Site) -> None:
+    number = running(front_end, site, "busy")
+    front_end.set_knobs({"vm_seconds": 3600})
+    site_vms(site).action(number, "poweroff")
+    done = move(front_end, "busy", "--to", "edge")
+    assert (done.returncode, "SHUTDOWN_POWEROFF is going on: run the same command again" in done.stderr) == (255, True)
+    site_vms(site).delete(number)
+
+
+def test_live_within_a_cluster(front_end: Frontend, site: Site) -> None:
+    number = running(front_end, site, "alive")
+    assert move(front_end, "alive", "--to", "edge-0").returncode == 0
+    before = len(site_vms(site).get(number).history)
+    done = move(front_end, "alive", "--to", "edge-1", "--live")
+    assert done.returncode == 0, done.stderr
+    vm = site_vms(site).get(number)
+    assert (place(site, number), len(vm.history)) == (("edge-1", True), before + 1), "it never stopped"
+    assert not marked(vm)
+    front_end.set_knobs({"vm_fails": "live"})
+    done = move(front_end, "alive", "--to", "edge-0", "--live")
     assert done.returncode == 255
-    assert "waits" in done.stderr
+    assert "Error live migrating VM; it is RUNNING on host edge-1" in done.stderr
+    assert place(site, number) == ("edge-1", True)
+    assert move(front_end, "alive", "--to", "edge-0", "--live", "--hard").returncode == 255
+
+
+def test_a_machine_that_does_not_start_there_is_started_by_the_same_command(front_end: Frontend, site: Site) -> None:
+    number = running(front_end, site, "cold")
+    front_end.set_knobs({"vm_fails": "boot"})
+    done = move(front_end, "cold", "--to", "edge-0")
+    assert done.returncode == 255
+    assert "is on host edge-0 but does not run" in done.stderr
+    assert f"'onevm resume {number}' or the same command tries it again" in done.stderr
+    front_end.set_knobs({"vm_fails": ""})
+    done = move(front_end, "cold", "--to", "edge-0")
+    assert (done.returncode, done.stdout) == (
+        0,
+        f"virtual machine {number} 'cold' was on host edge-0 (id {host_id(site, 'edge-0')}) already and runs\n",
+    )
+    assert not marked(site_vms(site).get(number))
+
+
+def test_one_that_was_switched_off_by_hand_meanwhile_stays_off(front_end: Frontend, site: Site) -> None:
+    number = running(front_end, site, "mine")
+    front_end.set_knobs({"vm_fails": "boot"})
+    assert move(front_end, "mine", "--to", "edge-0").returncode == 255
+    front_end.set_knobs({"vm_fails": ""})
+    for action in ("resume", "poweroff"):
+        site_vms(site).action(number, action)
+        front_end.wait_for(lambda: site_vms(site).get(number).settled)
+    assert move(front_end, "mine", "--to", "edge-1").returncode == 0
+    assert place(site, number) == ("edge-1", False)
+
+
+def test_several_at_once_go_where_there_is_room(front_end: Frontend, site: Site) -> None:
+    cores = site.oned.host(host_id(site, "edge-0")).max_cpu // 100
+    numbers = [running(front_end, site, f"many{at}", cpu=str(cores / 2)) for at in range(5)]
+    done = move(front_end, *(f"many{at}" for at in range(5)), "--to", "edge", "--parallel", "5", "--json")
+    results = [one["result"] for one in json.loads(done.stdout)]
+    assert (done.returncode, results) == (255, ["moved"] * 4 + ["refused"]), done.stderr
+    assert "1 of 5 virtual machines were not moved:\n" in done.stderr
+    assert "no host there takes it: host edge-0 (id " in done.stderr
+    assert sorted(place(site, number)[0] for number in numbers) == ["edge-0", "edge-0", "edge-1", "edge-1", "local1"]
+    assert all(place(site, number)[1] for number in numbers)
+
+
+def test_ids_that_are_of_a_host_and_a_cluster_are_told(front_end: Frontend, site: Site) -> None:
+    number = running(front_end, site, "where")
+    done = move(front_end, str(number), "--to", "0")
+    assert done.returncode == 255
+    assert "'0' may be host local1 (id 0) or cluster default (id 0): say which, as host:0 or cluster:0" in done.stderr
 
 
 def test_dry_run_does_nothing(front_end: Frontend, site: Site) -> None:
@@ -244,15 +322,70 @@ def test_dry_run_does_nothing(front_end: Frontend, site: Site) -> None:
     assert place(site, number) == ("local1", True)
 
 
-def test_one_that_was_killed_in_the_middle_is_finished_by_the_same_command(front_end: Frontend, site: Site) -> None:
+@pytest.mark.parametrize("state", ["SHUTDOWN_POWEROFF", "PROLOG_MIGRATE_POWEROFF", "BOOT_POWEROFF"])
+def test_one_that_was_killed_in_the_middle_is_finished_by_the_same_command(
+    front_end: Frontend, site: Site, state: str
+) -> None:
     number = running(front_end, site, "killed")
-    front_end.set_knobs({"vm_seconds": 0.6})
+    front_end.set_knobs({"vm_seconds": 0.8})
     words = [PROGRAM, "vm-move", "killed", "--to", "edge-0"]
     with subprocess.Popen(words, env={**os.environ, **front_end.environment}, stderr=subprocess.DEVNULL) as tool:
-        front_end.wait_for(lambda: not site_vms(site).get(number).runs)
+        front_end.wait_for(lambda: site_vms(site).get(number).word == state)
         tool.kill()
     assert marked(site_vms(site).get(number))
     done = move(front_end, "killed", "--to", "edge-0")
     assert done.returncode == 0, done.stderr
     assert place(site, number) == ("edge-0", True)
     assert not marked(site_vms(site).get(number))
+
+
+def test_what_an_earlier_run_began_is_waited_for(front_end: Frontend, site: Site) -> None:
+    number, heard = running(front_end, site, "waited"), Heard()
+    front_end.set_knobs({"vm_seconds": 1.5})
+    mark.write(site_vms(site), site_vms(site).get(number), host_id(site, "edge-0"), start=True, who="somebody")
+    site_vms(site).action(number, "poweroff")
+    front_end.set_knobs({"vm_seconds": 0.05})
+    mover = Mover(site.objects, site.clock, site.who, Wishes(), heard.say, timeout=10)
+    assert mover.run(number, find_target(World.look(site.objects), "edge-0")).vm.runs
+    assert place(site, number) == ("edge-0", True)
+    assert f"virtual machine {number} 'waited': SHUTDOWN_POWEROFF of an earlier run is going on" in heard.text()
+
+
+def test_an_interruption_says_how_to_go_on(front_end: Frontend, site: Site) -> None:
+    number = running(front_end, site, "stopped")
+    front_end.set_knobs({"vm_seconds": 0.8})
+    words = [PROGRAM, "vm-move", "stopped", "--to", "edge-0"]
+    with subprocess.Popen(
+        words, env={**os.environ, **front_end.environment}, stderr=subprocess.PIPE, text=True
+    ) as tool:
+        front_end.wait_for(lambda: not site_vms(site).get(number).runs)
+        tool.send_signal(signal.SIGINT)
+        _, said = tool.communicate(timeout=30)
+    assert (tool.returncode, said.splitlines()[-1]) == (
+        255,
+        "Error: interrupted; what had begun goes on in oned, and the same command goes on from there",
+    )
+    assert move(front_end, "stopped", "--to", "edge-0").returncode == 0
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+def test_one_that_was_killed_at_any_change_is_finished_by_the_same_command(
+    site: Site, front_end: Frontend, before: bool
+) -> None:
+    number, heard = running(front_end, site, "anywhere"), Heard()
+    mover = Mover(site.objects, site.clock, site.who, Wishes(), heard.say, timeout=10)
+    for at in range(10):
+        there = ("edge-0", "edge-1")[at % 2]
+        target = find_target(World.look(site.objects), there)
+        ended = False
+        with killed_at(site, at, before=before):
+            mover.run(number, target)
+            ended = True
+        front_end.wait_for(lambda: site_vms(site).get(number).settled)
+        mover.run(number, target)
+        assert place(site, number) == (there, True), at
+        assert not marked(site_vms(site).get(number)), at
+        if ended:
+            assert at == 5, "mark, switch off, move, start, take the mark away"
+            return
+    pytest.fail("there are more changes than this test looks at")

@@ -152,6 +152,7 @@ class Mover:
         except OnedUnreachable as exc:
             raise HybridError(f"{exc}; the machine is off {_at(vm)}; {GO_ON}") from exc
         except (Failed, TooLong, OnedError) as exc:
+            self._remember(vm.id)
             again = f"'onevm resume {vm.id}' or the same command tries it again"
             raise HybridError(f"{_named(vm)} is {_at(vm)} but does not run: {exc}; {again}") from exc
 
@@ -168,6 +169,13 @@ class Mover:
             return HybridError(f"{why}; {exc}")
         self._forget(vm)
         return HybridError(f"{why}; it runs again {_at(vm)}")
+
+    def _remember(self, vm_id: int) -> None:
+        """Have the mark of a machine that did not start hold on: trying to has begun another record of its history."""
+        with suppress(OnedError):
+            vm = self._vms.get(vm_id)
+            if vm.powered_off and vm.place is not None:
+                mark.write(self._vms, vm, vm.place.host_id, start=True, who=self._who)
 
     def _forget(self, vm: VmDetail) -> None:
         """Take the mark away; one that stays is void as soon as the machine is started once more."""

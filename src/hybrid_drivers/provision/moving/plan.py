@@ -93,7 +93,7 @@ def decide(vm: VmDetail, world: World, target: Target, wishes: Wishes) -> Decisi
     """
     place, wanted = vm.place, wishes.datastore_id
     start = wishes.resume and (vm.runs or mark.holds(vm))
-    again = vm.failed and vm.lcm_state == MOVE_FAILED and mark.there(vm)
+    again = vm.failed and vm.lcm_state == MOVE_FAILED and mark.there(vm) and not vm.locked
     if (obstacle := rules.state(vm)) and not again:
         raise _refusal(vm, target, [obstacle])
     if _is_there(vm, target):
