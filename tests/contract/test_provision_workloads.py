@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from unittest import mock
 
 import pytest
+from tests.support.lab import quick_lab
+from tests.support.oneprovision import HOSTS_ONLY, created, nothing_left, oneprovision, shown, write
 from tests.support.provisions import (
     SMALL,
     Heard,
@@ -391,3 +394,42 @@ def test_an_app_whose_image_ends_in_error_is_exported_anew(front_end: Frontend, 
     assert record is not None
     assert brought(site) == (["alpine"], ["after", "alpine"])
     assert [one.state for one in site.objects.pool("image")] == [1]
+
+
+# --- as people do it --------------------------------------------------------------------------------------------------
+
+
+def test_rented_hosts_with_a_guest_are_kept_until_it_has_gone_away(tmp_path: Path) -> None:
+    """The real executable, agent and provider: refusals, a move away, and a cleanup that leaves nothing."""
+    text = HOSTS_ONLY + "datastores: [{name: edge-system, type: SYSTEM_DS, tm_mad: local}]\n"
+    with quick_lab() as lab:
+        number = created(lab, write(tmp_path, text))
+        hosts = {one["NAME"]: one["ID"] for one in shown(lab, number)["HOSTS"]}
+        vms, least = Vms(lab.oned), [("CPU", "1"), ("MEMORY", "64")]
+        guests = [lab.objects.allocate("vm", Template([("NAME", name), *least])) for name in ("web", "db")]
+        for one, host in zip(guests, hosts.values(), strict=True):
+            vms.deploy(one, int(host))
+        lab.wait(lambda: all(vms.get(one).runs for one in guests))
+        for words, part in (
+            (
+                ("delete", number),
+                f"virtual machines are on its hosts: {guests[0]}, {guests[1]} ('oneprovision vm-move'",
+            ),
+            (
+                ("scale", number, "1", "--yes"),
+                "only 0 are without virtual machines: move those of edge-0, edge-1 first",
+            ),
+            (("host", "delete", "edge-1"), "'oneprovision vm-move' moves them; no host was given back"),
+        ):
+            done = oneprovision(lab, *words)
+            assert (done.returncode, part in done.stderr) == (255, True), done.stderr
+        assert (len(lab.alive()), shown(lab, number)["STATE"]) == (2, "RUNNING")
+
+        moved = oneprovision(lab, "vm-move", "db", "--to", "edge-0")
+        assert moved.returncode == 0, moved.stderr
+        assert moved.stdout == f"virtual machine {guests[1]} 'db' is on host edge-0 (id {hosts['edge-0']}) and runs\n"
+        done = oneprovision(lab, "host", "delete", "edge-1")
+        assert done.returncode == 0, done.stderr
+        done = oneprovision(lab, "delete", number, "--cleanup")
+        assert done.returncode == 0, done.stderr
+        assert (vms.pool(), nothing_left(lab)) == ([], True)
