@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from hybrid_drivers.errors import ConfigError, NoSuchObject
 from hybrid_drivers.model import OnedObject, Template, Value
+from hybrid_drivers.provision import images as image_states
+from hybrid_drivers.provision import networks as network_states
 from hybrid_drivers.provision import tags
 from hybrid_drivers.provision.dialects import machine_attributes
 from hybrid_drivers.provision.hostspec import as_attributes
-from hybrid_drivers.provision.images import ERROR, ImageCare
+from hybrid_drivers.provision.images import ImageCare
 from hybrid_drivers.provision.kinds import ONED
 from hybrid_drivers.provision.meta import apply_meta
+from hybrid_drivers.provision.networks import NetworkCare
 from hybrid_drivers.provision.plan import WORDS
 from hybrid_drivers.provision.record import Record, Slot, Stage, begun
 from hybrid_drivers.provision.site import Site
@@ -30,18 +33,16 @@ class ObjectMaker:
 
     def __init__(self, site: Site, record: Record, images: ImageCare) -> None:
         self._site, self._record, self._images = site, record, images
+        self._networks = NetworkCare(site)
 
     def make(self, slot: Slot, spec: ObjectSpec) -> Slot:
         """Make one, or find what an earlier run made, and return its slot.
 
         Raises:
-            HybridError: oned refused, or an image is not ready in time.
+            HybridError: oned refused, or an image or a network is not ready in time.
         """
         kind = ONED[slot.kind]
-        found = self._made_before(slot)
-        if found is not None and kind == "image" and found.state == ERROR:
-            self._images.delete(found)  # it stays in error: made anew
-            found = None
+        found = self._usable(self._made_before(slot))
         name = spec.name or f"{self._record.name}-{WORDS[slot.kind].replace(' ', '-')}-{slot.index}"
         if found is None:
             object_id = self._site.objects.allocate(kind, self.content(slot, spec, name), **self._place(slot, spec))
@@ -51,7 +52,21 @@ class ObjectMaker:
         apply_meta(self._site.objects, kind, object_id, spec.meta)
         if kind == "image":
             self._images.wait(slot, spec)
+        elif kind == "vnet":
+            self._networks.wait(slot)
         return slot
+
+    def _usable(self, found: OnedObject | None) -> OnedObject | None:
+        """Return what an earlier run made, unless it is in error for good: then it is deleted, to be made anew."""
+        if found is None:
+            return None
+        if found.kind == "image" and found.state == image_states.ERROR:
+            self._images.delete(found)
+        elif found.kind == "vnet" and found.state == network_states.ERROR:
+            self._networks.delete(found)
+        else:
+            return found
+        return None
 
     def find(self, slot: Slot, _spec: ObjectSpec) -> tuple[int, str] | None:
         """Return id and name of what an earlier run made and could not write down."""
