@@ -93,5 +93,5 @@ def test_one_that_does_not_go_is_told(front_end: Frontend, site: Site) -> None:
     create(site, GOOD)
     front_end.set_knobs({"vnet_seconds": 0.5})
     [one] = [one for one in site.objects.pool("vnet") if one.name == "routed-b"]
-    with mock.patch.object(networks, "GONE_LIMIT", 0.1), pytest.raises(HybridError, match="routed-b .* does not go"):
+    with mock.patch.object(networks, "GONE_LIMIT", 0.1), pytest.raises(HybridError, match=r"routed-b .* does not go"):
         networks.NetworkCare(site).delete(one)
