@@ -68,7 +68,7 @@ def test_create_again_goes_on_or_says_why_not(lab: Lab, tmp_path: Path) -> None:
 
 
 def test_a_tool_killed_in_the_middle_is_gone_on_with_by_the_same_command(lab: Lab, tmp_path: Path) -> None:
-    lab.simulator.knobs.change({"provisioning": 2})
+    lab.simulator.knobs.change({"provisioning": 12})
     made_before = lab.made()
     file = write(tmp_path, HOSTS_ONLY)
     command = ["oneprovision", "create", file]
