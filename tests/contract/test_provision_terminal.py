@@ -36,7 +36,7 @@ FULL = "maximum number of devices"
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Lab]:
-    with quick_lab() as made:
+    with quick_lab(agent={"sweep": 60}) as made:  # as it is by default: nothing may wait for it
         yield made
 
 
@@ -160,7 +160,7 @@ def test_skip_goes_on_without_the_host(lab: Lab, file: str) -> None:
     assert (found["STATE"], len(found["HOSTS"]), len(lab.alive())) == ("RUNNING", 1, 1)
 
 
-def test_retry_tries_again(lab: Lab, file: str) -> None:
+def test_retry_tries_again_at_once(lab: Lab, file: str) -> None:
     lab.simulator.knobs.change({"quota": 1})
     with on_terminal(lab, "create", file) as screen:
         screen.until("What now? [q]: ")
@@ -168,6 +168,7 @@ def test_retry_tries_again(lab: Lab, file: str) -> None:
         screen.type("retry\n")
         assert screen.ends() == 0
     assert "2 of 2 hosts ready" in screen.text
+    assert screen.text.count("Failed: ") == 1
     assert (shown(lab)["STATE"], len(lab.alive())) == ("RUNNING", 2)
 
 

@@ -7,6 +7,8 @@ Two actions of the family ``agent``, both with JSON as their one argument and th
     configure-poll  {"job": "...", "since": 12}
                  -> {"events": [...], "done": false}        the events from number 12 on, after some seconds at most
 
+A third one, ``look`` with host ids as arguments and no answer, is for who has enabled hosts and waits for them.
+
 An event is a step that ended (``event``: step; role name status number total seconds notes) or a host's end
 (``event``: end; ``outcome``: done with steps changed seconds, failed or refused with a ``message``). Polls are short,
 so neither the agent's end nor a slow host leaves a client hanging.
@@ -65,12 +67,14 @@ class Configuring:
         self._turns = Turns(min(PARALLEL, max(1, parts.settings.agent.workers // 4)))
 
     def answer(self, call: Call) -> Answer:
-        """Answer one of the two actions.
+        """Answer one of the actions.
 
         Raises:
             AgentError: the request is wrong, or nothing can be done here and now; the text says why.
             OnedError: oned cannot be asked.
         """
+        if call.action == "look":
+            return self._look(call.argv)
         try:
             asked = json.loads(call.argv[0])
             request = _Request.of(asked) if call.action == "configure" else None
@@ -79,6 +83,12 @@ class Configuring:
             raise AgentError("The agent does not understand the call: it speaks another version.") from exc
         told = self._start(request) if request else self._poll(job, since)
         return Answer(stdout=json.dumps(told).encode())
+
+    def _look(self, hosts: Sequence[str]) -> Answer:
+        """See to hosts now, not at the next sweep: somebody enabled them, of which oned tells nobody."""
+        for host_id in filter(str.isdecimal, hosts):
+            self._reconciler.ask(int(host_id))
+        return Answer()
 
     def _poll(self, job_id: str, since: int) -> dict[str, object]:
         job = self._jobs.get(job_id)

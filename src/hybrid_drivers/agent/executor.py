@@ -24,6 +24,7 @@ from hybrid_drivers.model import HostState, Machine, Template
 from hybrid_drivers.oned.template import readable
 
 LOOK_AT_FAILED = 2.0  # seconds between looks at a host that failed in INIT, until oned has put it into ERROR
+FIRST_LOOK_AT_FAILED = 0.2  # seconds until the first: who enables it again at once must not come before we saw ERROR
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ class Executor:
         memory.enabled = False
         memory.left_init = host.state not in NEW  # otherwise INIT, seen later, is the operator's doing
         self._parts.reporter.fail(host.id, reason)
-        return None if memory.left_init else LOOK_AT_FAILED
+        return None if memory.left_init else FIRST_LOOK_AT_FAILED
 
     def _try_again(self, view: View) -> Pause:
         host = view.record.host

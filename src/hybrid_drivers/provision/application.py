@@ -80,7 +80,7 @@ class Application:
         if slot is None or slot.id is None:
             return
         if one.change is Change.RETRY:
-            self._site.oned.set_host_status(slot.id, "enable")
+            self._site.enable(slot.id)
         elif one.update is not None and one.change in (Change.UPDATE, Change.CONFIGURE):
             ranges = one.update.vectors("AR")
             rest = Template(pair for pair in one.update if pair[0] != "AR")

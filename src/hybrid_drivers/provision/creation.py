@@ -179,7 +179,7 @@ class Creation:
             return
         self._say(f"host {one.name} (id {one.id}): trying again")
         self._record.put(replace(slot, problem=""))
-        self._attempt_call(lambda: self._site.oned.set_host_status(one.id, "enable"))
+        self._attempt_call(lambda: self._site.enable(one.id))
 
     def _attempt_call(self, call: Callable[[], None]) -> None:
         try:

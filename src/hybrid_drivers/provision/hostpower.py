@@ -31,7 +31,7 @@ class HostPower:
         """Switch a machine on and enable its host. Raises: ConfigError, ProviderError."""
         power, machine = self._machine(host)
         power.power_on(machine)
-        self._site.oned.set_host_status(host.id, "enable")
+        self._site.enable(host.id)
 
     def restart(self, host: Host, *, hard: bool) -> None:
         """Restart a machine, from inside or (``hard``) as by its button. Raises: as :meth:`off`."""

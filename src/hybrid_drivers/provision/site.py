@@ -33,6 +33,12 @@ class Site:
     keys: Path
     templates: tuple[Path, ...]
     who: str
+    look: Callable[[int], None] = lambda _: None  # has the agent here look at a host; it may be elsewhere, or not be
+
+    def enable(self, host_id: int) -> None:
+        """Enable a host: one that failed is tried again, at once where the agent can be told. Raises: OnedError."""
+        self.oned.set_host_status(host_id, "enable")
+        self.look(host_id)
 
     @classmethod
     def of(cls, location: Location, who: str, clock: Clock | None = None) -> Site:

@@ -11,7 +11,7 @@ from hybrid_drivers.provision.site import Site
 
 PATIENCE = 30.0  # seconds a host may wait with a problem that passes by itself, until it counts as failed
 HOST_LIMIT = 6 * 3600.0  # seconds for one host: the agent's own limits are shorter, so it is an agent that is not there
-RETRIED = 10.0  # seconds a host that is tried again may still show its old failure
+RETRIED = 90.0  # seconds a host that is tried again may show its old failure: an agent elsewhere looks every 60 s
 
 
 class HostWatch:

@@ -88,6 +88,14 @@ def test_requests_that_mean_nothing_are_refused(text: str, told: str) -> None:
         answer(mock.Mock(spec=[]), text)
 
 
+def test_who_enabled_hosts_has_them_looked_at() -> None:
+    reconciler, parts = mock.Mock(), mock.Mock()
+    parts.settings.agent.workers = 8
+    configuring = Configuring(parts, reconciler, mock.Mock())
+    configuring.answer(Call(family="agent", driver="", action="look", argv=("7", "x", "-1", "12")))
+    assert reconciler.ask.mock_calls == [mock.call(7), mock.call(12)]
+
+
 def test_a_mistake_of_ours_is_not_taken_for_another_version() -> None:
     oned = mock.Mock()
     oned.hosts.side_effect = KeyError("ID")
