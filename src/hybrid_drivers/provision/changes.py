@@ -94,11 +94,8 @@ def scale(site: Site, provision_id: int, hosts: int, failures: Failures, teller:
     with Lock(site.oned, provision_id, site.clock, "scale"):
         record = _alive(site.store.read(provision_id))
         planned = _scale_plan(site, record, hosts)
-        for slot in record.of_kind("hosts"):
-            if slot.stage is Stage.SKIPPED:  # given up before; there are as many as are asked for now
-                record.drop(slot)
-        if planned.remove or record.leaving:
-            give_back(site, record, Returns(site, record, teller.say), planned.remove)
+        left_out = [slot for slot in record.of_kind("hosts") if slot.stage is Stage.SKIPPED]  # one may still be there
+        give_back(site, record, Returns(site, record, teller.say), [*planned.remove, *left_out])
         if planned.add:
             scaling.add_hosts(record, Specs.of(template_of(record)), amount=planned.add)
         _create(site, record, failures, teller, f"scaled to {hosts} hosts")

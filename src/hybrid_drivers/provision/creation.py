@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from hybrid_drivers.errors import HybridError
+from hybrid_drivers.errors import HybridError, OnedUnreachable
 from hybrid_drivers.provision import plan
 from hybrid_drivers.provision.failures import CleanUp, Failures, Mode, Quit
 from hybrid_drivers.provision.making import Maker
@@ -49,6 +49,7 @@ class Creation:
         record.started = record.started or self._site.clock.now()
         self._enter(State.DEPLOYING)
         try:
+            self._give_back_left_out()
             for kind in plan.BEFORE_HOSTS:
                 self._make_all(plan.unfinished(record, kind))
             self._revive()
@@ -87,7 +88,7 @@ class Creation:
             try:
                 done = self._maker.make(self._record.current(slot))
             except HybridError as exc:
-                if not self._decide(what, str(exc), slot):
+                if not self._decide(what, str(exc), slot, unsure=isinstance(exc, OnedUnreachable)):
                     return
                 continue
             if slot.kind == "hosts":
@@ -98,14 +99,21 @@ class Creation:
             self._teller.say(f"{plan.label(done)} made")
             return
 
-    def _decide(self, what: str, sentence: str, slot: Slot) -> bool:
-        """Ask what to do about an object that failed; tell whether to try again. Raises: Quit, CleanUp."""
+    def _decide(self, what: str, sentence: str, slot: Slot, *, unsure: bool = False) -> bool:
+        """Ask what to do about an object that failed; tell whether to try again. Raises: Quit, CleanUp.
+
+        A host that is left out is given back: it would cost money and be of no use. ``unsure``: oned may have made the
+        object, and its answer was lost.
+        """
         self._record.put(replace(self._record.current(slot), problem=sentence))
         if self._again(what, sentence):
             return True
+        if unsure:
+            self._maker.adopt_one(slot)
         self._record.put(replace(self._record.current(slot), stage=Stage.SKIPPED))
         self._say(f"{what}: skipped")
         self._site.store.save(self._record)
+        self._give_back_left_out()
         return False
 
     def _again(self, what: str, sentence: str) -> bool:
@@ -168,8 +176,6 @@ class Creation:
         slot = next(slot for slot in self._record.of_kind("hosts") if slot.index == one.index)
         if self._decide(f"host {one.name}", sentence, slot):
             self._retry(one, slot)
-            return
-        self._give_back(self._record.current(slot))
 
     def _retry(self, one: HostView, slot: Slot) -> None:
         self._hosts.retried(one)
@@ -187,15 +193,18 @@ class Creation:
         except HybridError as exc:
             self._say(str(exc))
 
-    def _give_back(self, slot: Slot) -> None:
-        """Give a skipped host's machine back: it would cost money and be of no use."""
-        try:
-            self._returns.delete([slot])
-        except HybridError as exc:
-            self._say(f"{plan.label(slot)} is left out but stays: {exc}")
-            return
-        self._record.put(replace(slot, id=None, stage=Stage.SKIPPED))
-        self._site.store.save(self._record)
+    def _give_back_left_out(self) -> None:
+        """Give hosts back that are left out and still there, those of a run that was killed then among them."""
+        for slot in self._record.exists("hosts"):
+            if slot.stage is not Stage.SKIPPED:
+                continue
+            try:
+                self._returns.delete([slot])
+            except HybridError as exc:
+                self._say(f"{plan.label(slot)} is left out but stays: {exc}")
+                continue
+            self._record.put(replace(slot, id=None))
+            self._site.store.save(self._record)
 
     def _see_off(self) -> None:
         """Wait until the machines of skipped hosts are gone."""

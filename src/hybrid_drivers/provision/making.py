@@ -92,14 +92,16 @@ class Maker:
     def adopt(self) -> None:
         """Find what an earlier run made and could not write down, without making anything; the caller saves."""
         for slot in self._record.of_kind(*KINDS):
-            if slot.stage is Stage.MAKING and slot.id is None:
-                with suppress(ConfigError):  # the name is another's by now, or depends on what is not there: not made
-                    self._adopt(slot)
+            self.adopt_one(slot)
 
-    def _adopt(self, slot: Slot) -> None:
-        found = self._makers[slot.kind].find(slot, self._resolved(self._specs.of_slot(slot), slot))
-        if found is not None:
-            self._record.put(made(slot, *found))
+    def adopt_one(self, slot: Slot) -> None:
+        """Do so for one object; nothing when it was not begun, or is known."""
+        slot = self._record.current(slot)
+        if slot.stage is Stage.MAKING and slot.id is None:
+            with suppress(ConfigError):  # the name is another's by now, or depends on what is not there: not made
+                found = self._makers[slot.kind].find(slot, self._resolved(self._specs.of_slot(slot), slot))
+                if found is not None:
+                    self._record.put(made(slot, *found))
 
     def content(self, slot: Slot, spec: ObjectSpec) -> Template:
         """Return the attributes of an object that is no host, its tag and name among them."""

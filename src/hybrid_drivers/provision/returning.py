@@ -10,7 +10,14 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 
 from hybrid_drivers.agent.owner import ATTRIBUTE as OWNER
-from hybrid_drivers.errors import ConfigError, HybridError, NoSuchObject, OutcomeUnknown, TransientError
+from hybrid_drivers.errors import (
+    ConfigError,
+    HybridError,
+    NoSuchObject,
+    OnedUnreachable,
+    OutcomeUnknown,
+    TransientError,
+)
 from hybrid_drivers.model import Host
 from hybrid_drivers.providers.base import Provider
 from hybrid_drivers.provision import tags
@@ -38,14 +45,17 @@ class Returns:
             raise ConfigError(
                 f"virtual machines are on {busy}: 'oneprovision vm-move' moves them; no host was given back"
             )
-        known = {one.host_id for one in self._record.leaving}
-        self._record.leaving += [leaving(host, slot) for host, slot in hosts if host.id not in known]
+        for host, slot in hosts:
+            self._forget(host.id)
+            self._record.leaving.append(leaving(host, slot))
         self._site.store.save(self._record)
         for host, slot in hosts:
             try:
                 self._site.oned.delete_host(host.id)
             except NoSuchObject:
                 continue
+            except OnedUnreachable:
+                raise  # it may be deleted
             except HybridError:
                 self._forget(host.id)
                 self._site.store.save(self._record)
@@ -56,9 +66,11 @@ class Returns:
     def confirm(self) -> list[Leaving]:
         """Wait until the providers no longer have the machines; return those of which that could not be seen.
 
-        What is confirmed is forgotten, the rest stays in ``record.leaving``; the caller saves the record.
+        What is confirmed is forgotten, the rest stays in ``record.leaving``; the caller saves the record. A host
+        that is in oned is not on its way: whoever was to delete it was killed before.
         """
-        wanted = sorted(self._record.leaving, key=lambda one: one.provider)
+        there = {host.id for host in self._site.oned.hosts()} if self._record.leaving else set()
+        wanted = sorted((one for one in self._record.leaving if one.host_id not in there), key=lambda one: one.provider)
         left: list[Leaving] = []
         for name, group in groupby(wanted, key=lambda one: one.provider):
             left += self._at_provider(name, list(group)) if name else []
