@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from unittest import mock
 
 import pytest
-from tests.support.provisions import Heard, HurriedClock, entry, order, quits, site_of
+from tests.support.provisions import Heard, HurriedClock, entry, hosts_are_ready, order, quits, site_of
 
 from hybrid_drivers.errors import HybridError
-from hybrid_drivers.provision import networks
+from hybrid_drivers.provision import changes, networks
 from hybrid_drivers.provision.failures import Failures, Mode, Quit
 from hybrid_drivers.provision.record import Record, Stage, State
 from hybrid_drivers.provision.runs import begin, go_on, take_away
@@ -78,6 +78,19 @@ def test_fail_modes_of_one_in_error(site: Site, mode: Mode) -> None:
         assert [slot.stage for slot in record.of_kind("networks")] == [Stage.MADE, Stage.SKIPPED]
     else:
         assert (record, site.store.known(), site.objects.pool("vnet")) == (None, [], [])
+
+
+def test_what_hosts_cannot_be_asked_is_not_compared(front_end: Frontend, site: Site) -> None:
+    hosts_are_ready(front_end)
+    text = f"""{GOOD}
+  - {{name: routed-c, vn_mad: vxlan, phydev: "${{updates.default_ipv4_nic}}", automatic_vlan_id: yes}}
+hosts: [{{im_mad: kvm, vm_mad: kvm, provision: {{provider: packet-ams, hostname: nowhere}}}}]
+"""
+    heard = Heard()
+    record = go_on(site, begin(site, order(text)).id, Failures(modes=(Mode.SKIP,)), heard)
+    assert record is not None
+    assert "facts of the hosts: " in heard.text()
+    assert changes.compare(site, record, None) == []
 
 
 def test_a_driver_that_does_not_end_is_told(front_end: Frontend, site: Site) -> None:

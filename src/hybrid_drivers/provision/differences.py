@@ -17,6 +17,7 @@ from hybrid_drivers.provision.making import Maker
 from hybrid_drivers.provision.plan import Specs
 from hybrid_drivers.provision.record import Record, Slot
 from hybrid_drivers.provision.site import Site
+from hybrid_drivers.provision.template.grammar import UPDATED
 from hybrid_drivers.provision.template.model import KINDS, ObjectSpec, ProvisionTemplate
 
 WRITTEN_BY_US = frozenset({"DEPLOY_ID", "RENTED_FROM", "HOSTNAME", *tags.KEYS})
@@ -66,6 +67,8 @@ class Comparison:
             HybridError: oned cannot be asked, or an expression of the template cannot be replaced.
         """
         found: list[Difference] = []
+        with suppress(HybridError):  # no host can be asked: what they would tell is not compared
+            self._maker.learn_from_hosts()
         for kind in KINDS:
             if kind == "hosts" and self._record.wishes.skip_provision:
                 continue
@@ -129,7 +132,7 @@ class Comparison:
         changed = [
             (name, value)
             for name, value in wanted
-            if name not in NOT_COMPARED and not _has(there.template, name, value)
+            if name not in NOT_COMPARED and not _unknown(value) and not _has(there.template, name, value)
         ]
         ranges, notes = _ranges(wanted, there) if kind == "networks" else ((), ())
         details = (*(_said(name, there.template, value) for name, value in changed), *notes)
@@ -209,6 +212,11 @@ def _wanted_name(spec: ObjectSpec) -> str:
 
 def _name(slot: Slot) -> str:
     return slot.name or f"{plan.WORDS[slot.kind]} {slot.index}"
+
+
+def _unknown(value: Value) -> bool:
+    """Tell whether a value waits for what hosts tell once they run (``provision.hostfacts``)."""
+    return f"${{{UPDATED}." in str(value)
 
 
 def _has(template: Template, name: str, value: Value) -> bool:

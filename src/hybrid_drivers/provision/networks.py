@@ -39,7 +39,7 @@ class NetworkCare:
             self._site.clock.sleep(PAUSE)
         if found.state == ERROR:
             why = found.template.text("ERROR") or f"'onevnet show {slot.id}' may say why"
-            raise HybridError(f"{label(slot)} is in error: {why}")
+            raise HybridError(f"{label(slot)} is in error: {why.rstrip('.')}")
 
     def delete(self, network: OnedObject) -> None:
         """Delete a network of ours that is of no use, and wait until it is gone. Raises: HybridError."""

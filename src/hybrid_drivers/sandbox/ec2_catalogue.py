@@ -1,7 +1,13 @@
-"""What the EC2 simulator offers: regions, zones, instance types and images; a small part of the real catalogue."""
+"""What the EC2 simulator offers: regions, zones, instance types and images; a small part of the real catalogue.
+
+Sources: "Amazon EC2 instance types" (processors and memory); EC2's API reference, CpuOptionsRequest (c8i, m8i and r8i
+are the types with nested virtualization); EC2 User Guide, "Use a Systems Manager parameter instead of an AMI ID", and
+Canonical's "Find Ubuntu images on AWS" (the names of their parameters).
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 REGIONS = ("eu-central-1", "eu-north-1", "eu-west-1", "us-east-1", "us-east-2", "us-west-2")
@@ -47,6 +53,7 @@ TYPES = {
         InstanceType("m5.metal", 96, 393216, metal=True),
         InstanceType("m7i.metal-24xl", 96, 393216, metal=True),
         InstanceType("c8i.large", 2, 4096, nested=True),
+        InstanceType("c8i.xlarge", 4, 8192, nested=True),
         InstanceType("c8i.4xlarge", 16, 32768, nested=True),
         InstanceType("m8i.xlarge", 4, 16384, nested=True),
         InstanceType("r8i.xlarge", 4, 32768, nested=True),
@@ -61,6 +68,14 @@ IMAGES = {
     "ami-0a1aa900000000003": ("almalinux-9-x86_64-sandbox", "AlmaLinux 9 (sandbox)"),
 }
 DEFAULT_IMAGE = "ami-0deb1a12000000001"
+UBUNTU_PARAMETER = re.compile(
+    r"/aws/service/canonical/ubuntu/server/\d\d\.\d\d/stable/(current|\d+(\.\d+)?)/amd64/hvm/ebs-gp[23]/ami-id"
+)
+
+
+def resolved(parameter: str) -> str | None:
+    """Return the image that a public parameter of Systems Manager names; None: there is no such parameter."""
+    return "ami-0ab24040000000002" if UBUNTU_PARAMETER.fullmatch(parameter) else None
 
 
 def image_view(image: str) -> dict[str, object]:

@@ -116,6 +116,12 @@ def _place(told: Parameters, region: str) -> tuple[str, str]:
 
 
 def _image(image: str) -> str:
+    parameter = image.removeprefix("resolve:ssm:")
+    if parameter != image:
+        found = catalogue.resolved(parameter)
+        if found is None:  # not recorded
+            raise Failure("InvalidParameterValue", f"The parameter '{parameter}' does not exist")
+        return found
     if not re.fullmatch("ami-[0-9a-f]{8,17}", image):
         raise Failure("InvalidAMIID.Malformed", f'Invalid id: "{image}" (expecting "ami-...")')
     if image not in catalogue.IMAGES:

@@ -78,6 +78,7 @@ def test_the_token_of_a_terminated_instance_is_spent(account: Account) -> None:
     [
         ({"ImageId": "ami-00000000000000000"}, "InvalidAMIID.NotFound"),
         ({"ImageId": "debian"}, "InvalidAMIID.Malformed"),
+        ({"ImageId": "resolve:ssm:/aws/service/canonical/ubuntu/desktop"}, "InvalidParameterValue"),
         ({"InstanceType": "c9.huge"}, "InvalidParameterValue"),
         ({"Placement": {"AvailabilityZone": "mars-1a"}}, "InvalidParameterValue"),
         ({"SubnetId": "subnet-x"}, "InvalidSubnetID.NotFound"),
@@ -106,6 +107,13 @@ def test_user_data_that_is_not_base64_is_malformed(account: Account) -> None:
 
 def test_nested_virtualization_on_a_type_that_has_it(account: Account) -> None:
     account.run(InstanceType="c8i.large", CpuOptions={"NestedVirtualization": "enabled"})
+
+
+def test_an_image_that_a_parameter_names(account: Account) -> None:
+    parameter = "/aws/service/canonical/ubuntu/server/22.04/stable/current/amd64/hvm/ebs-gp2/ami-id"
+    account.run(ImageId=f"resolve:ssm:{parameter}")
+    [made] = [one for found in account.ec2.describe_instances()["Reservations"] for one in found["Instances"]]
+    assert made["ImageId"] == "ami-0ab24040000000002"
 
 
 def test_a_wrong_key_secret_or_region_is_an_auth_failure(simulator: Ec2Simulator) -> None:
