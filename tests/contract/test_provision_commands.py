@@ -141,10 +141,12 @@ def test_cleanup_takes_everything_away(lab: Lab, tmp_path: Path) -> None:
     assert nothing_left(lab)
 
 
-def test_a_name_that_is_taken_is_told_before_anything_is_made(lab: Lab, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["small", "${provision}", "<%= @name %>"])
+def test_a_name_that_is_taken_is_told_before_anything_is_made(lab: Lab, tmp_path: Path, name: str) -> None:
     other = lab.oned.allocate_cluster("small")
+    template = SMALL.replace("cluster: {name: small}", f"cluster: {{name: '{name}'}}")
     try:
-        done = oneprovision(lab, "create", write(tmp_path, SMALL))
+        done = oneprovision(lab, "create", write(tmp_path, template))
         assert (done.returncode, done.stdout) == (255, "")
         assert f"template.yaml:6: cluster.name: cluster {other} is already called 'small'" in done.stderr
     finally:

@@ -15,6 +15,7 @@ from hybrid_drivers.provision import plan, tags
 from hybrid_drivers.provision.kinds import ONED
 from hybrid_drivers.provision.record import Record
 from hybrid_drivers.provision.site import Site
+from hybrid_drivers.provision.template.expressions import Scope, evaluate
 from hybrid_drivers.provision.template.inputspecs import read_input
 from hybrid_drivers.provision.template.model import InputSpec, ObjectSpec, Problem, ProvisionTemplate, TemplateError
 from hybrid_drivers.provision.template.validate import Environment
@@ -66,7 +67,8 @@ def taken_names(site: Site, template: ProvisionTemplate, name: str, record: Reco
     """
     problems: list[Problem] = []
     for kind in UNIQUE:
-        specs = [(spec, wanted) for spec in template.objects(kind) if (wanted := _name(spec, name))]
+        named = ((spec, _name(spec, name, at)) for at, spec in enumerate(template.objects(kind)))
+        specs = [(spec, wanted) for spec, wanted in named if wanted]
         if not specs:
             continue
         ours = {slot.id for slot in record.of_kind(kind)} if record else set()
@@ -93,10 +95,14 @@ def _named(specs: Iterable[ObjectSpec], template: ProvisionTemplate) -> Iterator
         yield str(section.get("provider") or section.get("provider_name") or template.provider or "")
 
 
-def _name(spec: ObjectSpec, name: str) -> str:
+def _name(spec: ObjectSpec, name: str, at: int) -> str:
     """Return the name an object will have, empty when that is not known before it is made."""
     wanted = spec.name or (name if spec.kind == "clusters" else "")
-    return "" if "${" in wanted or "<%" in wanted else wanted
+    try:
+        found = evaluate(wanted, Scope(name=name, index=at), spec.at("name"))
+    except TemplateError:  # it looks at an object, or is wrong, which the other checks tell
+        return ""
+    return "" if "${" in found else found  # what hosts tell once they run
 
 
 def check_name(name: str) -> str:
