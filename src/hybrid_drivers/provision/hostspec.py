@@ -118,7 +118,7 @@ def as_attributes(section: Mapping[str, Data]) -> dict[str, str]:
 
     A mapping becomes JSON, which is what the drivers take where they take one (packet's CUSTOMDATA).
     """
-    flat = {key: json.dumps(value) if isinstance(value, dict) else value for key, value in section.items()}
+    flat = {key: json.dumps(to_plain(value)) if isinstance(value, dict) else value for key, value in section.items()}
     return {name: value for name, value in to_template(flat) if isinstance(value, str) and value}
 
 
