@@ -26,6 +26,11 @@ networkd_reload() {
     fi
 }
 
+# What was made a moment ago is in the kernel before systemd-networkd has heard of it ("Link 4 not known").
+networkd_reconfigure() {
+    await networkctl reconfigure "$@" || networkctl reconfigure "$@"
+}
+
 change_networkd() {
     put_bridge_files
     networkd_reload
@@ -33,7 +38,7 @@ change_networkd() {
     give_back_old_port
     # Also when no file changed: somebody may have changed the interfaces themselves.
     # shellcheck disable=SC2086 # none or one word
-    networkctl reconfigure $port $old_port "$bridge"
+    networkd_reconfigure $port $old_port "$bridge"
     [ -z "$port" ] || await test -e "/sys/class/net/$bridge/brif/$port" || stop "$port was not connected to $bridge"
     [ -z "$port" ] || flush_addresses "$port"
 }

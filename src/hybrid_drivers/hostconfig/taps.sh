@@ -65,7 +65,7 @@ put_tap() {
         networkd)
             networkd_reload
             await is_tap "$1" || stop "systemd-networkd did not make $1"
-            networkctl reconfigure "$1"
+            networkd_reconfigure "$1"
             ;;
         NetworkManager)
             nmcli connection reload
