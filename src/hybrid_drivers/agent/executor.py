@@ -96,7 +96,7 @@ class Executor:
         host = record.host
         log.error("host %s (%s): %s", host.id, host.name, reason)
         spec_hash = plan.spec_hash if plan else ""
-        self._parts.oned.update_host(host.id, records.with_failure(record, reason, spec_hash))
+        self._parts.oned.update_host(host.id, records.with_failure(reason, spec_hash, self._parts.clock.now()))
         if record.address:
             self._peers_changed()  # nobody shall go on sending to what may be a stranger's address by now
         memory = self._parts.memory(host.id)

@@ -136,9 +136,9 @@ def with_machine(record: HostRecord, machine: Machine, provider: str, driver: st
     return Template([("PROVISION", provision), ("PM_MAD", driver), *state(phase)])
 
 
-def with_failure(record: HostRecord, reason: str, spec_hash: str) -> Template:
-    """Say why nothing more is tried."""
-    fields = {"REASON": readable(reason), "SPEC_HASH": spec_hash}
+def with_failure(reason: str, spec_hash: str, now: float) -> Template:
+    """Say why nothing more is tried; the time tells this failure from the next, which may come within a second."""
+    fields = {"REASON": readable(reason), "SPEC_HASH": spec_hash, "AT": f"{now:.3f}"}
     return Template([("PROVISION_FAILURE", fields), *state(Phase.ERROR, problem=reason)])
 
 

@@ -26,7 +26,7 @@ class HostView:
     problem: str = ""
     elapsed: float = 0.0
     left: float | None = None
-    attempt: str = ""  # tells one attempt to rent from the next
+    attempt: str = ""  # tells one attempt to rent, and its failure, from the next
     gone: bool = False  # somebody deleted it
 
     @property
@@ -73,7 +73,7 @@ def view(slot: Slot, host: Host | None, now: float, typical: Mapping[Kind, float
         step=template.text("PROVISION_STEP"),
         problem=problem,
         elapsed=elapsed,
-        attempt=template.text("PROVISION_SINCE"),
+        attempt=template.vector("PROVISION_FAILURE").get("AT") or template.text("PROVISION_SINCE"),
         left=None if usual is None or state in ("READY", "ERROR") else max(0.0, usual - elapsed),
     )
 

@@ -110,7 +110,7 @@ def test_a_rerun_that_failed_is_told_until_one_goes_well() -> None:
 def test_failures_are_told_kept_and_forgiven() -> None:
     kept = Kept()
     ugly = 'bad "words"\r\nand \x00 ]]> end\\'
-    record = kept.write(records.with_failure(kept.record, ugly, "s"))
+    record = kept.write(records.with_failure(ugly, "s", 12.0))
     assert record.failure is not None
     assert (record.failure.spec_hash, kept.text("PROVISION_STATE")) == ("s", "ERROR")
     assert kept.text("PROVISION_ERROR") == record.failure.reason

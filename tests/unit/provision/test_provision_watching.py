@@ -7,7 +7,10 @@ from typing import cast
 
 from tests.support.standin import ManualClock
 
-from hybrid_drivers.provision.progress import HostView
+from hybrid_drivers.agent import record as records
+from hybrid_drivers.model import Host, HostState, Template
+from hybrid_drivers.provision.progress import HostView, view
+from hybrid_drivers.provision.record import Slot
 from hybrid_drivers.provision.site import Site
 from hybrid_drivers.provision.watching import HOST_LIMIT, PATIENCE, RETRIED, HostWatch
 
@@ -61,6 +64,22 @@ def test_what_was_retried_may_show_its_old_failure_for_a_moment_only() -> None:
     assert found.failure(host("ERROR", "quota", attempt="2")) == "quota"
     clock.sleep(RETRIED + 1)
     assert found.failure(host("ERROR", "quota")) == "quota"
+
+
+def test_a_retry_that_fails_at_once_is_a_failure_of_its_own() -> None:
+    found, _ = watch()
+    first, second = (_failed_at(now) for now in (1000.1, 1000.2))
+    found.retried(first)
+    assert (found.failure(first), found.failure(second)) == ("", "quota")
+
+
+def _failed_at(now: float) -> HostView:
+    """The same attempt to rent as any other, as far as whole seconds tell."""
+    template = Template([("PROVISION_SINCE", "1000"), *records.with_failure("quota", "s", now)])
+    host = Host(
+        id=7, name="edge-0", state=HostState.ERROR, im_mad="provision", vm_mad="kvm", cluster_id=0, template=template
+    )
+    return view(Slot(kind="hosts", index=0, spec=0, name="edge-0", id=7), host, now, {})
 
 
 def test_a_host_nobody_works_on_is_told_in_the_end() -> None:
