@@ -1,13 +1,15 @@
 # make help lists the targets. Everything sets itself up first: a virtual environment in .venv and, as root on Debian or
 # Ubuntu, the missing packages.
 HOSTS ?= 1
-WORKERS ?= auto
-# The contract tests wait more than they work: for machines, time limits and other processes.
-CONTRACT_WORKERS ?= 6
+# Tests wait as well as work: for processes, time limits and, in the contract tests, for machines.
+WORKERS ?= $(shell expr 2 \* $$(nproc))
+CONTRACT_WORKERS ?= $(shell expr 4 \* $$(nproc))
 # The tests on real machines wait for those. Each worker has a yard of its own, and a file's tests share machines.
 E2E_WORKERS ?= 3
 BIN := .venv/bin
 SHELL_SCRIPTS = install.sh .ci/run $(shell grep -rlE '^\#!/bin/(ba)?sh' remotes share)
+# Without it each worker and each tool would compile all tests and the package again.
+export PYTHONDONTWRITEBYTECODE :=
 ROOT := $(shell [ "$$(id -u)" -eq 0 ] && echo yes)
 
 .PHONY: help setup packages demo test unit contract e2e long lint format bench wheels clean

@@ -119,7 +119,7 @@ use_checkout_venv() {
     python=$checkout_venv/bin/python
     [ -x "$python" ] || fail "$checkout_venv is no virtual environment: it has no bin/python"
     new_enough "$python" || fail "$python is not a Python 3.10 or newer"
-    "$python" -I -c 'import hybrid_drivers' 2>/dev/null ||
+    package=$("$python" -I -c 'import hybrid_drivers; print(*hybrid_drivers.__path__)' 2>/dev/null) ||
         fail "$checkout_venv does not have this package; run '$python -m pip install -e $source' first"
 }
 
@@ -141,6 +141,7 @@ find_wheel() { # sets wheel: our own package among --wheels, empty when it is to
 }
 build=''
 extras=''
+from=''
 made_venv=''
 undo=''
 changed=''
@@ -203,21 +204,40 @@ install_package() {
 }
 # Completion scripts and manual pages, written by the commands themselves. Nothing depends on them.
 make_extras() {
+    program=$destdir$venv/bin/python kept=''
+    if [ -n "$link" ]; then # the checkout's environment keeps those of each state of its sources
+        program=$python
+        kept=$checkout_venv/share/hybrid-extras-$(find "$package" -name '*.py' -printf '%T@\n' | sort -n | tail -n 1)
+        if [ -d "$kept" ]; then
+            from=$kept
+            return
+        fi
+    fi
     extras=$(mktemp -d)
-    program=$destdir$venv/bin/python
-    [ -z "$link" ] || program=$python
+    from=$extras
     "$program" -I -B -m hybrid_drivers.cli.extras "$extras" >/dev/null 2>&1 || {
         rm -rf -- "$extras"
         mkdir "$extras"
         echo "note: completion scripts and manual pages could not be made; the drivers do not need them"
+        return
     }
+    # An environment that belongs to somebody else is left as it is.
+    [ -z "$kept" ] || keep_extras 2>/dev/null || true
+}
+keep_extras() { # whole or not at all: others may be installing at the same time
+    for old in "$checkout_venv"/share/hybrid-extras-*; do
+        case $old in "$kept"*) ;; *) rm -rf -- "$old" ;; esac
+    done
+    chmod 755 "$extras" && mkdir -p -- "$checkout_venv/share"
+    cp -R -- "$extras" "$kept.$$"
+    mv -T -- "$kept.$$" "$kept" 2>/dev/null || rm -rf -- "$kept.$$"
 }
 
 # --- go ------------------------------------------------------------------------------------------------------------
 place() {
     set -- "$@" --source "$source" --location "$location" --destdir "$destdir" --user "$user" --group "$group"
     # shellcheck disable=SC2086  # keep and link are a flag or nothing
-    "$python" -E -s -B "$source/share/install/place.py" "$@" --venv "${checkout_venv:-}" --extras "$extras" \
+    "$python" -E -s -B "$source/share/install/place.py" "$@" --venv "${checkout_venv:-}" --extras "$from" \
         $keep $link $units
 }
 stop_agent() { # the next call of oned starts it again

@@ -7,7 +7,9 @@ import uuid
 from collections.abc import Callable, Iterator
 
 import pytest
+from tests.support.ansible_site import site, temporary  # noqa: F401 - fixtures
 from tests.support.oned_contract import Undo
+from tests.support.sshd import sshd  # noqa: F401 - a fixture
 
 from hybrid_drivers.config import Location
 from hybrid_drivers.errors import NoSuchObject

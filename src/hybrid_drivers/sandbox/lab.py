@@ -204,7 +204,11 @@ class Lab:
             self._gone(pid)
 
     def silence(self) -> None:
-        """Let monitord find that no host has been heard of for long: START_MONITOR comes for all of them now."""
+        """Let monitord find that no host has been heard of for long: START_MONITOR comes for all of them now.
+
+        An answer that is on its way is waited for: monitord would not ask again before it has come.
+        """
+        self.wait(lambda: not self.frontend.asking())
         interval = self.frontend.knobs.monitoring_interval
         self.frontend.set_knobs({"monitoring_interval": 0.0})
         self.frontend.tick()

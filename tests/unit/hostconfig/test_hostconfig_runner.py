@@ -24,7 +24,7 @@ from hybrid_drivers.hostconfig.script import Script, compile_script, render
 from hybrid_drivers.hostconfig.steps import Step
 
 if TYPE_CHECKING:
-    from tests.unit.hostconfig.conftest import Sshd
+    from tests.support.sshd import Sshd
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="scripts are applied as root")
 

@@ -49,6 +49,15 @@ def test_a_start_without_answer_is_repeated_after_its_own_time(ready: Cloud) -> 
     assert ready.after(1) == ["START_MONITOR 0"]
 
 
+def test_it_asks_until_the_answer_has_come(cloud: Cloud) -> None:
+    cloud.host()
+    assert cloud.monitor.asking()
+    cloud.answer(0, messages(SYSTEM_HOST=MEASURED))
+    assert not cloud.monitor.asking()
+    cloud.after(181)
+    assert cloud.monitor.asking()
+
+
 @pytest.mark.parametrize(
     "sign",
     [

@@ -24,6 +24,7 @@ from hybrid_drivers.sandbox.frontend.store import Store
 from hybrid_drivers.sandbox.oneflow_api import OneFlowServer
 
 _T = TypeVar("_T")
+_LONGEST_PAUSE = 0.05  # seconds between two looks of wait_for(): many that wait must not keep the processors busy
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -197,17 +198,22 @@ class Frontend:
         """Let monitord look at its hosts now, instead of at the next turn of its timer."""
         self._running().monitor.tick()
 
+    def asking(self) -> bool:
+        """Tell whether monitord waits for the answer to a START_MONITOR."""
+        return self._running().monitor.asking()
+
     def wait_for(self, predicate: Callable[[], _T], timeout: float = 30.0) -> _T:
         """Return what ``predicate`` gives as soon as it is true.
 
         Raises:
             TimeoutError: it was not within ``timeout`` seconds; tells what the hosts look like.
         """
-        until = time.monotonic() + timeout
+        until, pause = time.monotonic() + timeout, 0.01
         while not (result := predicate()):
             if time.monotonic() > until:
                 raise TimeoutError(f"not within {timeout:g} s; hosts: {self._summary()}")
-            time.sleep(0.01)
+            time.sleep(pause)
+            pause = min(1.2 * pause, _LONGEST_PAUSE)
         return result
 
     def log(self, line: str) -> None:

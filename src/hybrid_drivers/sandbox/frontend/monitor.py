@@ -120,6 +120,11 @@ class Monitor:
                 else:
                     self._start(host)
 
+    def asking(self) -> bool:
+        """Tell whether a START_MONITOR is still to be answered; until it is, ``tick`` leaves that host alone."""
+        with self._store.lock:
+            return any(watch.in_progress for watch in self._watches.values())
+
     def message(self, message: Message) -> None:
         """Do what ``message`` asks for; unknown and offline hosts are passed over."""
         with self._store.lock:

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.support.ansible_site import HOST, LOCAL, Write, run, session, shell, tasks
+from tests.support.sshd import Sshd
 from tests.support.vendor_venv import python_with
-from tests.unit.hostconfig.conftest import Sshd
 
 from hybrid_drivers.errors import ConfigError, HostError, HostKeyMismatch, HostUnreachable, StepFailed
 from hybrid_drivers.hostconfig import ansible
@@ -208,7 +208,7 @@ def test_it_does_not_outlive_who_started_it(tmp_path: Path, site: Write) -> None
     """A killed agent's run stops at its next task: the one after it may begin at any time."""
     path = site(tasks(shell(f"touch {tmp_path}/begun; sleep 1"), shell("true"), shell(f"touch {tmp_path}/too-far")))
     code = f"from pathlib import Path; from tests.support.ansible_site import run; run(Path({str(path)!r}))"
-    with subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[3]) as agent:
+    with subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2]) as agent:
         wait_for((tmp_path / "begun").exists)
         agent.send_signal(signal.SIGKILL)
     wait_for(lambda: not alive(str(path)))
