@@ -10,10 +10,12 @@ from pathlib import Path
 
 from hybrid_drivers.agent import logs
 from hybrid_drivers.agent.accounts import Accounts
+from hybrid_drivers.agent.address_collector import AddressCollector
 from hybrid_drivers.agent.collector import Collector
 from hybrid_drivers.agent.configuring import Configuring
 from hybrid_drivers.agent.departures import Departures
 from hybrid_drivers.agent.im import Monitoring
+from hybrid_drivers.agent.ipam import Ipam
 from hybrid_drivers.agent.keys import FrontEndKeys
 from hybrid_drivers.agent.leadership import Leadership
 from hybrid_drivers.agent.monitor_file import MonitorFile
@@ -28,6 +30,7 @@ from hybrid_drivers.config import Location
 from hybrid_drivers.errors import HybridError
 from hybrid_drivers.oned import actions
 from hybrid_drivers.oned.api import Oned, read_session
+from hybrid_drivers.oned.ipam_actions import parse_ipam
 from hybrid_drivers.oned.process import Answer, Call
 
 TICK = 5.0  # seconds between two looks at what is due
@@ -43,6 +46,8 @@ class HybridCore:
         self._leadership = Leadership(parts.oned, parts.clock)
         self.reconciler = Reconciler(parts, self._leadership)
         self.collector = Collector(parts, self.reconciler)
+        self._ipam = Ipam(parts)
+        self.address_collector = AddressCollector(parts, self._ipam.reservations)
         self._monitor_file = MonitorFile(parts)
         self._monitoring = Monitoring(parts, self.reconciler, self._monitor_file)
         self._machines = Machines5(parts, self.reconciler)
@@ -70,6 +75,8 @@ class HybridCore:
         """Answer one call of oned or a 5.12 tool."""
         if call.family == "agent":
             return self._configuring.answer(call)
+        if call.family == "ipam":
+            return self._ipam.answer(parse_ipam(call))
         action = actions.parse(call)
         if isinstance(action, actions.StartMonitor):
             return self._monitoring.start(action)
@@ -78,9 +85,11 @@ class HybridCore:
         return self._machines.answer(action)
 
     def has_work(self) -> bool:
-        """Tell whether a host, a departure or an ownerless machine needs the agent."""
+        """Tell whether a host, a departure, or a machine or address block that nobody has needs the agent."""
         collector = self.collector
         if not collector.swept or collector.unasked or collector.hosts or collector.orphans:
+            return True
+        if self.address_collector.busy:
             return True
         return bool(self._parts.departures.all() or self.reconciler.queue.keys())
 
@@ -93,6 +102,7 @@ class HybridCore:
             "drifting": self.collector.drifting,
             "departures": len(self._parts.departures.all()),
             "orphans": self.collector.orphans,
+            "address_orphans": self.address_collector.orphans,
             "queue": len(self.reconciler.queue.keys()),
         }
 
@@ -120,6 +130,7 @@ class HybridCore:
         try:
             if self._leadership.leads():
                 self.collector.sweep()
+                self.address_collector.sweep()
         except HybridError as exc:
             log.warning("the sweep is put off: %s", exc)
             return False

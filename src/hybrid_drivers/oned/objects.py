@@ -12,7 +12,7 @@ from typing import Final
 from hybrid_drivers.errors import AllocateRefused, ConfigError, InternalFailure, NoSuchObject, OnedError
 from hybrid_drivers.model import Kind, OnedObject, Template
 from hybrid_drivers.oned.api import Oned
-from hybrid_drivers.oned.read_objects import read_names, read_object, read_pool, read_templates
+from hybrid_drivers.oned.read_objects import read_address_ranges, read_names, read_object, read_pool, read_templates
 from hybrid_drivers.oned.template import render
 
 _CALLS: Final[Mapping[Kind, str]] = {"vnet": "vn"}  # where oned's call has another name than the kind
@@ -44,6 +44,14 @@ class Objects:
         """Return these attributes of all objects of a kind, in one call: quicker than :meth:`pool`."""
         what = f"the pool of {kind} objects"
         return read_templates(kind, self._pool(kind, what, None), what, only)
+
+    def address_ranges(self) -> list[dict[str, str]]:
+        """Return the address ranges of all networks, in one call that no lock of a network holds up.
+
+        ``ALLOCATED`` has their leases: pairs of number and holder (OpenNebula ``AddressRange.cc``, allocated_to_attr).
+        """
+        what = "the pool of vnet objects"
+        return read_address_ranges(self._pool("vnet", what, None), what)
 
     def _pool(self, kind: Kind, what: str, document_type: int | None) -> str:
         arguments: tuple[int, ...] = () if kind in _WHOLE_POOLS else _EVERYTHING

@@ -46,6 +46,12 @@ def read_templates(kind: Kind, data: str, what: str, only: Collection[str]) -> l
     return [one.template(only=only) for one in parse(data, f"{root}_POOL", what, OnedError).nodes(root)]
 
 
+def read_address_ranges(data: str, what: str) -> list[dict[str, str]]:
+    """Read the address ranges of all networks of a pool, and nothing else of them. Raises: OnedError."""
+    pool = parse(data, f"{ROOTS['vnet']}_POOL", what, OnedError)
+    return [_plain(one) for one in pool.nodes(f"{ROOTS['vnet']}/AR_POOL/AR")]
+
+
 def read_names(data: str, root: str, what: str) -> dict[str, int]:
     """Read the names and ids of the pool of users or groups. Raises: OnedError."""
     pool = parse(data, f"{root}_POOL", what, OnedError)

@@ -233,7 +233,7 @@ def parse_start_monitor(stdin: bytes) -> MonitorConfiguration:
         ConfigError: not base64, not that document, or a field is missing or wrong.
     """
     what = "standard input (MONITOR_CONFIGURATION)"
-    xml = _from_base64(stdin, what)
+    xml = from_base64(stdin, what)
     node = parse(xml, "MONITOR_CONFIGURATION", what, ConfigError, MAX_INPUT)
     address = node.need("NETWORK/MONITOR_ADDRESS", filled)
     return MonitorConfiguration(
@@ -301,13 +301,13 @@ def parse_monitor_messages(data: bytes) -> dict[str, str]:
     found: dict[str, str] = {}
     for one in node.children():
         if one.tag in MESSAGE_KINDS:
-            text = _from_base64(one.text.encode(), f"{what}/{one.tag}").decode("utf-8", "replace")
+            text = from_base64(one.text.encode(), f"{what}/{one.tag}").decode("utf-8", "replace")
             found[one.tag] = f"{found[one.tag]}\n{text}" if one.tag in found else text
     return found
 
 
-def _from_base64(data: bytes, what: str) -> bytes:
-    """Decode base64, blanks and line ends allowed."""
+def from_base64(data: bytes, what: str) -> bytes:
+    """Decode base64, blanks and line ends allowed; ``what`` names it in errors. Raises: ConfigError."""
     if len(data) > MAX_INPUT:
         raise ConfigError(f"{what} is {len(data)} bytes long, more than the {MAX_INPUT} allowed")
     try:

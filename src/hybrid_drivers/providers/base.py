@@ -200,6 +200,12 @@ class PublicAddresses(Protocol):
     def release(self, block_id: str) -> None:
         """Give a block back, taking its addresses from machines first. Already gone is success."""
 
+    def inside(self, attributes: Mapping[str, str]) -> tuple[str, Sequence[str]]:
+        """Return the network that inside addresses of a range should be of, and which of it are in use.
+
+        Both are empty where the provider has no wish; ``attributes`` are those of the range.
+        """
+
     def assignment(self, address: str, block_id: str) -> Assignment | None:
         """Return where an address of the block goes now; None: nowhere.
 

@@ -72,7 +72,8 @@ class Ec2Addresses:
         if request.size > _LARGEST6:
             raise ConfigError(f"SIZE of an IPv6 range must be {_LARGEST6} at most, not {request.size}")
         taken = [*_reserved(self._ips.reservations(subnet)), *_in_use(self._ips.of_subnet(subnet))]
-        taken += [one for one in map(ipaddress.ip_network, request.taken) if isinstance(one, ipaddress.IPv6Network)]
+        others = [ipaddress.IPv6Network(one) for one in request.taken]
+        taken += [one for one in others if one.prefixlen > network.prefixlen]  # MACs make addresses within all of it
         part = free_network(network, 128 - (request.size - 1).bit_length(), taken, _OWN6)
         if part is None:
             raise PermanentError(f"ec2 {self.entry.name}: {subnet} has no room for {request.size} IPv6 addresses")
@@ -129,6 +130,19 @@ class Ec2Addresses:
             tags=tagging.address_tags(states.pairs(row.get("Tags"))),
             place=self.entry.text("region"),
         )
+
+    def inside(self, attributes: Mapping[str, str]) -> tuple[str, Sequence[str]]:
+        """Wish for addresses of the subnet, when one is named: then they need no exchange on the machine either.
+
+        The first four and the last of a subnet are Amazon's own.
+        """
+        subnet = attributes.get("SUBNETID", "").strip()
+        if not subnet or "," in subnet:
+            return "", ()
+        network = ipaddress.IPv4Network(self._ips.subnet(subnet)["CidrBlock"])
+        rows = [one for row in self._ips.of_subnet(subnet) for one in row.get("PrivateIpAddresses") or []]
+        own = [str(network[number]) for number in (0, 1, 2, 3, -1)]
+        return str(network), [*own, *(str(one["PrivateIpAddress"]) for one in rows)]
 
     # --- assigning ---
 

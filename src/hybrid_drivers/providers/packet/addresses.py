@@ -122,6 +122,11 @@ class PacketAddresses:
         except AddressGone:
             return
 
+    def inside(self, attributes: Mapping[str, str]) -> tuple[str, Sequence[str]]:
+        """Wish for nothing: there are no inside addresses."""
+        del attributes
+        return "", ()
+
     def assignment(self, address: str, block_id: str) -> Assignment | None:
         """GET the reservation with its assignments."""
         return ips.assignments_of(self._row(block_id)).get(str(ipaddress.ip_address(address)))

@@ -33,6 +33,7 @@ class Knobs:
     MANAGER_TIMER, the time after which a START without an answer is repeated (``HostMonitorManager.cc``: 300 s), and
     the driver's time limit (``one_im_sh -w``), PROBES_PERIOD/BEACON_HOST and MONITOR_HOST.
 
+    ``ipam_timeout``: how long an answer of an address driver is waited for (``SyncRequest.h``).
     ``image_seconds``, ``vnet_seconds``: how long drivers work on an image or a network that is made or deleted;
     ``vm_seconds`` on a machine that starts, stops or moves; ``image_error``: why every new image ends in ERROR (empty:
     none does); ``vm_fails``: words of what fails with machines, of :data:`VM_WORDS`.
@@ -45,6 +46,7 @@ class Knobs:
     timer_period: float = 15.0
     progress_expiry: float = 300.0
     driver_timeout: float = 90.0
+    ipam_timeout: float = 90.0
     beacon_period: float = 30.0
     monitor_period: float = 120.0
     image_seconds: float = 0.05

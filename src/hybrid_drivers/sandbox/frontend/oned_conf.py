@@ -94,6 +94,13 @@ class OnedConf:
         except TemplateSyntaxError as exc:
             raise ConfigError(f"{path} cannot be understood by oned: {exc}") from exc
 
+    @property
+    def ipam_drivers(self) -> frozenset[str] | None:
+        """Return the address drivers that ``one_ipam`` may run, None for all (``one_ipam.rb``: without ``-i``)."""
+        words = self.template.vector("IPAM_MAD").get("ARGUMENTS", "").split()
+        at = words.index("-i") if "-i" in words else None
+        return None if at is None else frozenset(words[at + 1].split(","))
+
     def driver(self, family: str, name: str) -> Mapping[str, str] | None:
         """Return what the file says of a driver; ``family`` is TM_MAD, DS_MAD or VN_MAD. None: not defined."""
         return next((one for one in self.template.vectors(f"{family}_CONF") if one.get("NAME") == name), None)

@@ -16,6 +16,7 @@ from hybrid_drivers.sandbox.frontend.datastore_calls import Datastores
 from hybrid_drivers.sandbox.frontend.document_calls import Documents
 from hybrid_drivers.sandbox.frontend.drivers import DriverRun, Drivers
 from hybrid_drivers.sandbox.frontend.image_calls import Images
+from hybrid_drivers.sandbox.frontend.ipam import OneIpam
 from hybrid_drivers.sandbox.frontend.knobs import Knobs
 from hybrid_drivers.sandbox.frontend.market_calls import Apps
 from hybrid_drivers.sandbox.frontend.monitor import Message, Monitor
@@ -82,6 +83,8 @@ class Parts:
         self._setting, self._sockets = setting, sockets
         remotes, threads = setting.location / "var/remotes", setting.conf.threads()
         self._drivers = Drivers(remotes, setting.environment, threads, setting.knobs, setting.on_run)
+        self._ipam = self._address_drivers() if (remotes / "ipam").is_dir() else None
+        setting.store.ipam = self._ipam
         self.monitor = Monitor(
             store=setting.store,
             knobs=setting.knobs,
@@ -112,7 +115,22 @@ class Parts:
         self._sockets.server.stop()
         self._sockets.listener.stop()
         self._drivers.close(terminate=terminate)
+        if self._ipam is not None:
+            self._ipam.close(terminate=terminate)
+            if self._setting.store.ipam is self._ipam:
+                self._setting.store.ipam = None
         self._timer.join()
+
+    def _address_drivers(self) -> OneIpam:
+        setting = self._setting
+        return OneIpam(
+            setting.location / "var/remotes",
+            setting.environment,
+            known=setting.oned_conf.ipam_drivers,
+            lock=setting.store.lock,
+            timeout=lambda: setting.knobs.ipam_timeout,
+            on_run=setting.on_run,
+        )
 
     def _message(self, message: Message) -> None:
         self.monitor.message(message)

@@ -12,6 +12,7 @@ from hybrid_drivers.sandbox.frontend.attributes import Attributes
 from hybrid_drivers.sandbox.frontend.cipher import Cipher
 from hybrid_drivers.sandbox.frontend.datastore_objects import DatastoreObject
 from hybrid_drivers.sandbox.frontend.image_objects import ImageObject
+from hybrid_drivers.sandbox.frontend.ipam import OneIpam
 from hybrid_drivers.sandbox.frontend.market_objects import AppObject
 from hybrid_drivers.sandbox.frontend.objects import ClusterObject, DocumentObject, HostObject, ZoneObject
 from hybrid_drivers.sandbox.frontend.oned_conf import OnedConf
@@ -25,11 +26,19 @@ LONGEST_NAME = 128
 
 
 @dataclass
+class Turn:
+    """Something that one thread does at a time."""
+
+    busy: bool = False
+
+
+@dataclass
 class Store:
     """All objects, and the one lock that guards them and everything that follows from their changes.
 
     ``vms`` is for tests: state and whole ``<VM>`` document of machines that are only to be listed. ``users`` and
-    ``groups`` are names by id; all calls are oneadmin's.
+    ``groups`` are names by id; all calls are oneadmin's. ``ipam`` are the address drivers of the front-end that runs;
+    ``births``: a machine is being made.
     """
 
     hosts: dict[int, HostObject] = field(default_factory=dict)
@@ -49,6 +58,8 @@ class Store:
     agenda: Agenda = field(default_factory=Agenda)
     lock: threading.RLock = field(default_factory=threading.RLock)
     cipher: Cipher = field(default_factory=Cipher)
+    ipam: OneIpam | None = None
+    births: Turn = field(default_factory=Turn)
 
     def __post_init__(self) -> None:
         self._host_ids = itertools.count()

@@ -13,6 +13,7 @@ from hybrid_drivers.sandbox.frontend import vm_life as life
 from hybrid_drivers.sandbox.frontend.attributes import Attributes
 from hybrid_drivers.sandbox.frontend.calls import Code, Context, Method, Refused, change_template
 from hybrid_drivers.sandbox.frontend.family import Family
+from hybrid_drivers.sandbox.frontend.ipam import held
 from hybrid_drivers.sandbox.frontend.pool import Pool
 from hybrid_drivers.sandbox.frontend.store import Store, name_fault
 from hybrid_drivers.sandbox.frontend.template_calls import VmTemplates
@@ -78,16 +79,17 @@ class Vms(Family[VmObject]):
 
     def _make(self, context: Context, attributes: Attributes, hold: bool, word: str) -> int:
         store, made = context.store, VmObject.of(attributes)
-        made.id = store.machines.next_id
-        made.name = made.name or f"one-{made.id}"
-        made.template.set("VMID", str(made.id))
-        try:
-            _check(made)
-            take(store, made)
-        except ResourceFault as exc:
-            raise Refused(Code.ALLOCATE, f"Error allocating a new {word}. {exc}") from exc
-        made.enter(State.HOLD if hold else State.PENDING)
-        return store.machines.put(made).id
+        with held(store.ipam, store.births):
+            made.id = store.machines.next_id
+            made.name = made.name or f"one-{made.id}"
+            made.template.set("VMID", str(made.id))
+            try:
+                _check(made)
+                take(store, made)
+            except ResourceFault as exc:
+                raise Refused(Code.ALLOCATE, f"Error allocating a new {word}. {exc}") from exc
+            made.enter(State.HOLD if hold else State.PENDING)
+            return store.machines.put(made).id
 
     # --- its life ---
 

@@ -6,11 +6,13 @@ Facts: OpenNebula ``ImageManagerActions.cc``, ``VirtualNetworkPool.cc``, ``Datas
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import replace
 
 from hybrid_drivers.sandbox.frontend.family import CALLER
 from hybrid_drivers.sandbox.frontend.image_objects import ImageObject
+from hybrid_drivers.sandbox.frontend.ipam import held
 from hybrid_drivers.sandbox.frontend.objects import HostObject
 from hybrid_drivers.sandbox.frontend.store import Store
 from hybrid_drivers.sandbox.frontend.vm_objects import Record, VmObject
@@ -38,7 +40,7 @@ def give_back(store: Store, vm: VmObject) -> None:
         if vm.id in image.vms:
             image.release(vm.id)
     for vnet in store.vnets.values():
-        vnet.free(vm.id)
+        _free(store, vnet, vm.id)
     for host in store.hosts.values():
         host.vms.discard(vm.id)
 
@@ -145,11 +147,26 @@ def _nic(store: Store, vm: VmObject, number: int, asked: dict[str, str]) -> dict
     if "NETWORK" not in asked and "NETWORK_ID" not in asked:  # NETWORK_MODE="auto": chosen when it is deployed
         return {**asked, "NIC_ID": str(number)}
     vnet = _vnet(store, asked)
-    for one in vnet.ranges.values():
-        if address := one.lease(vm.id, asked.get("IP", "")):
-            vnet.updated_vms.add(vm.id)
-            return {**asked, **_of_network(vnet), **address, "NIC_ID": str(number), "TARGET": f"one-{vm.id}-{number}"}
+    with held(store.ipam, vnet):
+        for one in list(vnet.ranges.values()):
+            if address := one.lease(vm.id, asked.get("IP") or asked.get("IP6", "")):
+                vnet.updated_vms.add(vm.id)
+                name = f"one-{vm.id}-{number}"
+                return {**asked, **_of_network(vnet), **address, "NIC_ID": str(number), "TARGET": name}
     raise ResourceFault(f"Cannot get IP/MAC lease from virtual network {vnet.id}.")
+
+
+def _free(store: Store, vnet: VnetObject, vm_id: int) -> None:
+    """Take back a machine's addresses; where a driver must be asked, that is done beside the calls."""
+    if store.ipam is None or all(one.internal or vm_id not in one.leases.values() for one in vnet.ranges.values()):
+        vnet.free(vm_id)
+        return
+
+    def ask() -> None:
+        with store.lock, held(store.ipam, vnet):
+            vnet.free(vm_id)
+
+    threading.Thread(target=ask, name="free-address", daemon=True).start()
 
 
 def _vnet(store: Store, asked: dict[str, str]) -> VnetObject:

@@ -5,12 +5,14 @@ Facts: recorded replies; OpenNebula ``VirtualNetworkAPI.cc``, ``VirtualNetworkPo
 
 from __future__ import annotations
 
+import threading
 import time
 
 from hybrid_drivers.sandbox.frontend.address_ranges import RangeFault
 from hybrid_drivers.sandbox.frontend.attributes import Attributes
 from hybrid_drivers.sandbox.frontend.calls import Code, Context, Method, Refused, no_such
 from hybrid_drivers.sandbox.frontend.family import Family
+from hybrid_drivers.sandbox.frontend.ipam import held
 from hybrid_drivers.sandbox.frontend.pool import Pool
 from hybrid_drivers.sandbox.frontend.store import Store
 from hybrid_drivers.sandbox.frontend.vnet_objects import VnetFault, VnetObject, VnetState
@@ -28,6 +30,12 @@ class Vnets(Family[VnetObject]):
     def xml(self, context: Context, one: VnetObject, decrypt: bool) -> str:
         """Return the document with leases."""
         return one.xml(whole=True)
+
+    def get(self, context: Context, object_id: int) -> VnetObject:
+        """Return a network, as soon as no address driver is asked for it. Raises: Refused."""
+        one = super().get(context, object_id)
+        with held(context.store.ipam, one):
+            return super().get(context, object_id)
 
     def listed(self, context: Context, one: VnetObject) -> str:
         """Return the document without."""
@@ -50,7 +58,11 @@ class Vnets(Family[VnetObject]):
             raise self._cannot_delete("Can not remove a virtual network with leases in use")
         if one.state in (VnetState.LOCK_CREATE, VnetState.LOCK_DELETE, VnetState.DONE):
             raise self._cannot_delete(f"Can not remove a Virtual Network, wrong state {one.state.name}")
-        one.ranges.clear()
+        with held(context.store.ipam, one):
+            for number, address_range in list(one.ranges.items()):
+                if why := address_range.unregister():
+                    raise self._cannot_delete(why)
+                del one.ranges[number]
         one.enter(VnetState.LOCK_DELETE)
         context.later(context.knobs.vnet_seconds, lambda: self._gone(context.store, one))
 
@@ -94,7 +106,7 @@ class Vnets(Family[VnetObject]):
         context.store.vnets.put(made).settle()
         for one in cluster_ids:
             context.store.clusters[one].vnets.add(made.id)
-        context.later(context.knobs.vnet_seconds, lambda: _ready(made))
+        context.later(context.knobs.vnet_seconds, lambda: _make_ready(context.store, made))
         return made.id
 
     # --- address ranges ---
@@ -110,7 +122,8 @@ class Vnets(Family[VnetObject]):
         if not vectors:
             raise Refused(Code.INTERNAL, "Wrong AR definition. AR vector attribute is missing.")
         try:
-            one.add_range(vectors[0])
+            with held(context.store.ipam, one):
+                one.add_range(vectors[0], context.store.ipam)
         except RangeFault as exc:
             raise Refused(Code.INTERNAL, str(exc)) from exc
         return vnet_id
@@ -125,7 +138,11 @@ class Vnets(Family[VnetObject]):
             raise Refused(Code.INTERNAL, "Address Range does not exist")
         if one.ranges[range_id].leases and not force:
             raise Refused(Code.INTERNAL, "Address Range has leases in use")
-        del one.ranges[range_id]
+        with held(context.store.ipam, one):
+            why = one.ranges[range_id].unregister()
+            if why and not force:
+                raise Refused(Code.INTERNAL, why)
+            del one.ranges[range_id]
         return vnet_id
 
     def methods(self) -> dict[str, Method]:
@@ -138,14 +155,30 @@ class Vnets(Family[VnetObject]):
         }
 
 
-def _ready(one: VnetObject) -> None:
-    """End the making of a network: its ranges are read only now, and a wrong one leaves it in ERROR."""
+def _make_ready(store: Store, one: VnetObject) -> None:
+    """End the making of a network; one whose ranges need a driver waits for it beside the calls."""
     given = one.template.template().vectors("AR")
+    if store.ipam is None or all(vector.get("IPAM_MAD", "internal") == "internal" for vector in given):
+        _ready(store, one)
+        return
+
+    def wait_for_driver() -> None:
+        with store.lock, held(store.ipam, one):
+            _ready(store, one)
+
+    threading.Thread(target=wait_for_driver, name="vnet-create", daemon=True).start()
+
+
+def _ready(store: Store, one: VnetObject) -> None:
+    """Read the ranges of a network only now, and a wrong one leaves it in ERROR; nobody sees it half made."""
+    problem = ""
+    try:
+        for vector in one.template.template().vectors("AR"):
+            one.add_range(vector, store.ipam)
+    except RangeFault as exc:
+        problem = str(exc)
     one.template.remove("AR", "ERROR")
     one.enter(VnetState.READY)
-    try:
-        for vector in given:
-            one.add_range(vector)
-    except RangeFault as exc:
+    if problem:
         one.enter(VnetState.ERROR)
-        one.template.set("ERROR", f"{time.strftime('%a %b %e %H:%M:%S %Y')}: {exc}")
+        one.template.set("ERROR", f"{time.strftime('%a %b %e %H:%M:%S %Y')}: {problem}")

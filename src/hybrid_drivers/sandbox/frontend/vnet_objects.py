@@ -8,6 +8,7 @@ from typing import Final
 
 from hybrid_drivers.sandbox.frontend.address_ranges import AddressRange
 from hybrid_drivers.sandbox.frontend.attributes import Attributes, cdata
+from hybrid_drivers.sandbox.frontend.ipam import OneIpam
 from hybrid_drivers.sandbox.frontend.oned_conf import OnedConf
 from hybrid_drivers.sandbox.frontend.owned import OwnedObject, ids
 
@@ -32,7 +33,12 @@ class VnetState(IntEnum):
 
 @dataclass(kw_only=True)
 class VnetObject(OwnedObject):
-    """A network: what it is made of, its address ranges, and the machines that were told of it."""
+    """A network: what it is made of, its address ranges, and the machines that were told of it.
+
+    ``busy``: an address driver is asked for it, so that whoever asks for the network itself waits.
+    """
+
+    busy: bool = False
 
     state: VnetState = VnetState.LOCK_CREATE
     previous: VnetState = VnetState.INIT
@@ -101,9 +107,9 @@ class VnetObject(OwnedObject):
         if not self.automatic:
             self.template.set("VLAN_ID", self.vlan_id)
 
-    def add_range(self, given: dict[str, str]) -> None:
+    def add_range(self, given: dict[str, str], ipam: OneIpam | None = None) -> None:
         """Add an address range. Raises: RangeFault."""
-        self.ranges[self.next_range] = AddressRange.make(self.next_range, given)
+        self.ranges[self.next_range] = AddressRange.make(self.next_range, given, ipam)
         self.next_range += 1
 
     @property

@@ -1,0 +1,117 @@
+"""The sweep of addresses: blocks with our tag that no address range of oned names are watched, then released.
+
+Such a block is what a registration left behind that was cut off or given up, or a range that was deleted without us.
+Blocks are listed **before** ranges are: what a registration reserves in between is named by then, or is younger than
+the quarantine. Blocks of other owners are never touched.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from hybrid_drivers.agent.accounts import Account
+from hybrid_drivers.agent.parts import Parts
+from hybrid_drivers.agent.reservations import Reservations
+from hybrid_drivers.errors import ProviderError
+from hybrid_drivers.model_addresses import Block
+from hybrid_drivers.network.ranges import named
+from hybrid_drivers.providers.base import PublicAddresses
+
+QUIET = 3600.0  # seconds between two looks when nothing is known to be left behind
+
+log = logging.getLogger(__name__)
+
+
+class AddressCollector:
+    """Sweeps the accounts that have addresses, often while something may be left behind, else once an hour."""
+
+    def __init__(self, parts: Parts, reservations: Reservations) -> None:
+        self._parts, self._reservations = parts, reservations
+        self._orphans: dict[str, float] = {}  # account/block -> when it was first seen without a range
+        self._settled = -1  # how many changes there had been at the last look that found nothing to do
+        self._looked = float("-inf")  # monotonic seconds of that look
+
+    @property
+    def orphans(self) -> int:
+        """Return how many blocks without a range are in quarantine."""
+        return len(self._orphans)
+
+    @property
+    def busy(self) -> bool:
+        """Tell whether something may be left behind that nobody has looked for."""
+        return self._settled != self._reservations.changes or bool(self._orphans)
+
+    def sweep(self) -> None:
+        """Do one sweep, if it is time for one.
+
+        Raises:
+            OnedError: oned cannot be asked; nothing is concluded.
+        """
+        now = self._parts.clock.monotonic()
+        if not self.busy and now - self._looked < QUIET:
+            return
+        changes, running = self._reservations.changes, self._reservations.running()
+        since = now - self._reservations.changed_at
+        listed, complete = self._listed()
+        released = self._compare(listed, running | self._reservations.running()) if listed else False
+        shown = all(since >= account.provider.limits.settle for account, _, _ in listed.values())  # lists lag
+        if complete and shown and not running and not released:
+            self._settled, self._looked = changes, now
+
+    def _listed(self) -> tuple[dict[str, tuple[Account, PublicAddresses, list[Block]]], bool]:
+        """Return what accounts have, by name, and whether all could be asked."""
+        listed: dict[str, tuple[Account, PublicAddresses, list[Block]]] = {}
+        owner, accounts = self._parts.owner(), self._parts.accounts.all()
+        complete = not self._parts.accounts.broken()
+        for account in accounts:
+            provider = account.provider
+            if not isinstance(provider, PublicAddresses):
+                continue
+            try:
+                listed[account.name] = (account, provider, list(provider.blocks(owner)))
+            except ProviderError as exc:
+                complete = False
+                log.warning("provider %s cannot be asked for its addresses: %s", account.name, exc)
+        return listed, complete
+
+    def _compare(self, listed: dict[str, tuple[Account, PublicAddresses, list[Block]]], running: set[str]) -> bool:
+        """Watch the blocks that nobody has; tell whether some were released, which the lists may not show yet."""
+        known = named(self._reservations.ranges())
+        seen = {key for key in self._orphans if key.partition("/")[0] not in listed}  # nothing is known of those now
+        due: list[tuple[PublicAddresses, str, Block]] = []
+        for name, (account, provider, blocks) in listed.items():
+            for block in blocks:
+                if block.id in known or block.tags is None or block.tags.token in running:
+                    continue
+                key = f"{name}/{block.id}"
+                seen.add(key)
+                if self._is_due(key, block, account.provider.limits.settle):
+                    due.append((provider, key, block))
+        self._orphans = {key: since for key, since in self._orphans.items() if key in seen}
+        return bool(due) and not self._parts.owner.held() and self._release(due)
+
+    def _is_due(self, key: str, block: Block, settle: float) -> bool:
+        now = self._parts.clock.now()
+        since = self._orphans.setdefault(key, now)
+        if since == now:
+            log.warning("address block %s (%s) has our tag but no address range in oned", key, block.network)
+        elif since > now:  # the clock was set back
+            self._orphans[key] = since = now
+        return now - since >= max(self._parts.settings.agent.quarantine, settle)
+
+    def _release(self, due: list[tuple[PublicAddresses, str, Block]]) -> bool:
+        """Release what still nobody has."""
+        known, running = named(self._reservations.ranges()), self._reservations.running()
+        released = False
+        for provider, key, block in due:
+            if block.id in known or (block.tags is not None and block.tags.token in running):
+                continue
+            try:
+                provider.release(block.id)
+            except ProviderError as exc:
+                log.warning("address block %s cannot be released yet: %s", key, exc)
+                continue
+            log.info("address block %s is released", key)
+            del self._orphans[key]
+            released = True
+        return released
