@@ -5,8 +5,8 @@ set -eu
 cd "$(dirname "$0")/../.."
 
 # What the sandbox's machines (debootstrap to systemd-container), the tests and the lint run.
-packages='ca-certificates debootstrap gpgv gpg debian-archive-keyring iproute2 nftables systemd-container'
-packages="$packages openssh-client openssh-server shellcheck"
+packages='ca-certificates debootstrap gpgv gpg debian-archive-keyring iproute2 iptables nftables'
+packages="$packages systemd-container openssh-client openssh-server shellcheck"
 
 fail() {
     echo "setup: $*" >&2

@@ -127,17 +127,48 @@ def test_no_module_is_named_for_nothing() -> None:
 
 
 def executables() -> list[Path]:
-    return sorted(path for path in (TOP / "remotes").rglob("*") if path.is_file())
+    files = (path for path in (TOP / "remotes").rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return sorted(path for path in files if path.suffix != ".py")
+
+
+def handed_over() -> list[Path]:
+    """What hands its call to the agent; the others do their work where they are, on hypervisors."""
+    return [path for path in executables() if "hybrid-client" in path.read_text()]
 
 
 @pytest.mark.parametrize("path", executables(), ids=lambda path: str(path.relative_to(TOP)))
-def test_executables_only_say_who_they_are(path: Path) -> None:
-    family, driver, action = path.relative_to(TOP / "remotes").with_suffix("").parts
+def test_executables_are_short_shell_scripts(path: Path) -> None:
     text = path.read_text()
     assert path.stat().st_mode & 0o777 == 0o755
     assert text.startswith("#!/bin/sh\n")
     assert len(text.splitlines()) <= 15
+
+
+@pytest.mark.parametrize("path", handed_over(), ids=lambda path: str(path.relative_to(TOP)))
+def test_executables_only_say_who_they_are(path: Path) -> None:
+    family, driver, action = path.relative_to(TOP / "remotes").with_suffix("").parts
+    text = path.read_text()
     assert f'exec "$client" {family} {driver.removesuffix(".d")} {action} "$@"\n' in text
     twin = path.parents[1] / "packet/deploy"
     if family == "pm":  # all the same but for the names
         assert text.replace(f"{driver} {action}", "packet deploy") == twin.read_text()
+
+
+def on_hypervisors() -> list[Path]:
+    return sorted((TOP / "remotes").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", on_hypervisors(), ids=lambda path: str(path.relative_to(TOP)))
+def test_what_runs_on_hypervisors_is_one_file_of_the_standard_library(path: Path) -> None:
+    """Nothing but its folder is there, and RHEL 8's Python is 3.6."""
+    tree = ast.parse(path.read_text(), feature_version=(3, 6))
+    assert {name.partition(".")[0] for name in imports(tree, "")} <= set(sys.stdlib_module_names)
+    assert path.stat().st_mode & 0o777 == 0o644
+    starters = [other for other in path.parent.iterdir() if other.is_file() and other != path]
+    assert starters
+    for other in starters:  # all the same but for the action
+        text = other.read_text()
+        assert f'exec "$python" -IS "${{0%/*}}/{path.name}" {other.name} "$@"' in text
+        assert text.replace(f" {other.name}", " ACTION") == starters[0].read_text().replace(
+            f" {starters[0].name}", " ACTION"
+        )
