@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.lab import (
-    PROVIDERS,
+    ONE_PROVIDER,
     calls,
     give_back,
     onehybrid,
@@ -29,7 +29,7 @@ from hybrid_drivers.model import MachineTags, Template
 from hybrid_drivers.sandbox.frontend import Frontend
 from hybrid_drivers.sandbox.lab import Lab
 
-both = pytest.mark.parametrize("provider", PROVIDERS)
+both = pytest.mark.parametrize("provider", ONE_PROVIDER)
 
 
 def _forget_host(lab: Lab, host_id: int) -> None:

@@ -6,7 +6,7 @@ import pytest
 from tests.support.lab import (
     CREATE,
     DELETE,
-    PROVIDERS,
+    ONE_PROVIDER,
     calls,
     give_back,
     provider_of,
@@ -22,7 +22,7 @@ from hybrid_drivers.model import HostState
 from hybrid_drivers.sandbox.lab import Lab
 from hybrid_drivers.sandbox.machines.light import LightMachines
 
-both = pytest.mark.parametrize("provider", PROVIDERS)
+both = pytest.mark.parametrize("provider", ONE_PROVIDER)
 SOLD_OUT = {"packet": {"c3.small.x86@*": 0}, "ec2": {"c5.metal@*": 0}}
 SECOND = {"packet": ("PLAN", "c3.small.x86,m3.small.x86"), "ec2": ("INSTANCETYPE", "c5.metal,m5.metal")}
 

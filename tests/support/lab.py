@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
+
 from hybrid_drivers.agent.observed import Phase
 from hybrid_drivers.clock import SystemClock
 from hybrid_drivers.model import CreateRequest, Host, HostState, Machine, MachineTags
@@ -20,6 +22,8 @@ from hybrid_drivers.sandbox.lab import ENTRIES, Lab, LabOptions
 
 T = TypeVar("T")
 PROVIDERS = ("packet", "ec2")
+# What the agent does by itself, whatever the provider, is tried with one of them; `make long` tries it with all.
+ONE_PROVIDER = ("packet", pytest.param("ec2", marks=pytest.mark.long))
 WAY = (Phase.DEPLOYING, Phase.BOOTING, Phase.CONNECTING, Phase.CONFIGURING, Phase.READY)
 LIMIT = 120.0  # seconds: what takes two on an idle computer takes a minute where others have work, too
 LIMITS: Mapping[str, float] = {"settle": 1.2, "poll": 0.1}
