@@ -154,6 +154,16 @@ def test_a_name_that_is_taken_is_told_before_anything_is_made(lab: Lab, tmp_path
     assert lab.oned.documents(703) == []
 
 
+def test_inputs_of_a_provider_that_are_wrong_are_told(lab: Lab, tmp_path: Path) -> None:
+    entry = lab.write_entry("odd", {**lab.entry(), "inputs": [{"name": "size", "type": "fruit"}]})
+    file = write(tmp_path, HOSTS_ONLY.replace("packet-ams", "odd"))
+    for command in ("create", "validate"):
+        done = oneprovision(lab, command, file)
+        assert (done.returncode, done.stdout) == (255, "")
+        assert "provider odd: inputs.0.type" in done.stderr
+    entry.unlink()
+
+
 # --- what is refused --------------------------------------------------------------------------------------------------
 
 

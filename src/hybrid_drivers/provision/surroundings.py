@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 
 import yaml
@@ -37,12 +36,18 @@ def with_provider_inputs(site: Site, template: ProvisionTemplate, chosen: str) -
     """Return the template with the inputs that its providers ask for, as those of OneProvision 6.x do; its own win.
 
     Source: OpenNebula ``src/oneprovision/lib/provision/provision.rb`` (``deploy``: provider.inputs).
+
+    Raises:
+        TemplateError: what is wrong with the inputs of a provider.
     """
     found = {one.name: one for one in template.inputs}
     for name in provider_names(template.hosts, template, chosen):
-        with suppress(ConfigError):  # a wrong or missing entry is told by the checks
-            for one in _inputs_of(site.directory.entry(name)):
-                found.setdefault(one.name, one)
+        try:
+            entry = site.directory.entry(name)
+        except ConfigError:  # a wrong or missing entry is told by the checks
+            continue
+        for one in _inputs_of(entry):
+            found.setdefault(one.name, one)
     return replace(template, inputs=tuple(found.values()))
 
 
@@ -56,7 +61,7 @@ def _inputs_of(entry: ProviderEntry) -> list[InputSpec]:
     tables = [one for one in tree.items if isinstance(one, Table)] if isinstance(tree, Items) else []
     found = [read_input(one, name, f"inputs.{at}", problems) for at, one in enumerate(tables)]
     if problems:
-        raise TemplateError(problems)
+        raise TemplateError(replace(one, line=0) for one in problems)  # the lines are not those of its file
     return [one for one in found if one is not None]
 
 
