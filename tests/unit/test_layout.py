@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,8 @@ def within(name: str, *packages: str) -> bool:
     return any(name == package or name.startswith(package + ".") for package in packages)
 
 
-def load() -> dict[str, set[str]]:
+@cache
+def modules() -> dict[str, set[str]]:
     found = {}
     for path in SOURCE.rglob("*.py"):
         name = module_name(path)
@@ -44,16 +46,13 @@ def load() -> dict[str, set[str]]:
     return found
 
 
-MODULES = load()
-
-
 def offenders(
     forbidden: tuple[str, ...], *, allowed: tuple[str, ...] = (), among: tuple[str, ...] = (OURS,)
 ) -> list[str]:
     """Return ``importer -> imported`` for each import of ``forbidden`` by a module ``among`` some, not ``allowed``."""
     return sorted(
         f"{module} -> {name}"
-        for module, names in MODULES.items()
+        for module, names in modules().items()
         if within(module, *among) and not within(module, *allowed)
         for name in names
         if within(name, *forbidden)
