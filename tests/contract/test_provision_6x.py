@@ -1,7 +1,4 @@
-"""A 6.x template of several files, made on the sandbox at EC2's simulator, and taken away again.
-
-Its network has an address of its own instead of the provider's: there is no IPAM driver yet.
-"""
+"""A 6.x template of several files, made on the sandbox at EC2's simulator, and taken away again."""
 
 from __future__ import annotations
 
@@ -22,10 +19,6 @@ def test_a_6x_edge_cluster(tmp_path: Path) -> None:
     template = tmp_path / "aws.yml"
     text = template.read_text()
     template.write_text(text.replace("name: 'edge'", "name: 'far'", 1))  # the sandbox has a cluster edge
-    networks = tmp_path / "aws.d/networks.yml"
-    text = networks.read_text()
-    assert text.count("ipam_mad: 'aws'") == 1
-    networks.write_text(text.replace("ipam_mad: 'aws'", "type: 'IP4'\n        ip: '192.0.2.1'"))
     with lab_of("ec2") as lab:
         assert isinstance(lab.simulator, Ec2Simulator)
         lab.write_entry("aws", lab.entry())
@@ -40,7 +33,13 @@ def test_a_6x_edge_cluster(tmp_path: Path) -> None:
         assert list(datastores) == ["far-image", "far-system", "default", "files"]
         system = lab.objects.get("datastore", datastores["far-system"])
         assert system.template.text("REPLICA_HOST") == found["HOSTS"][0]["ADDRESS"]
+        public = lab.objects.get("vnet", found["NETWORKS"][0]["ID"])
+        assert public.template.text("VN_MAD") == "hybrid"
+        assert [(one["IPAM_MAD"], one["SIZE"]) for one in public.address_ranges] == [("ec2", "1")]
+        assert len(list(lab.simulator.blocks)) == 1
+        assert oneprovision(lab, "ip", "add", number, "--amount", "2").returncode == 0
+        assert len(list(lab.simulator.blocks)) == 3
         done = oneprovision(lab, "delete", number)
         assert done.returncode == 0, done.stderr
-        assert (lab.oned.hosts(), lab.alive(), lab.oned.documents(703)) == ([], [], [])
+        assert (lab.oned.hosts(), lab.alive(), lab.oned.documents(703), list(lab.simulator.blocks)) == ([], [], [], [])
         no_secret_came_out(lab)

@@ -6,10 +6,11 @@ templates below ``share/oneprovision``, and OneProvision 5.12's documentation of
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from hybrid_drivers.errors import ConfigError
+from hybrid_drivers.model import Value
 from hybrid_drivers.providers import registry
 from hybrid_drivers.providers.attributes import GENERIC
 
@@ -84,6 +85,22 @@ def known_attributes(driver: str) -> frozenset[str]:
     row = registry.driver(driver)
     own = {one.name for one in row.attributes} | set(row.aliases) | set(row.inline)
     return frozenset({*own, *GENERIC, *STEERING, *_KEYS.get(driver, {}), *(["ROOT_SIZE"] if driver == "ec2" else [])})
+
+
+# OpenNebula's own drivers of public addresses know providers of OneProvision's only, and do the same as ours.
+_NETWORK_DRIVERS: Mapping[str, str] = {"elastic": "hybrid"}
+_ADDRESS_DRIVERS: Mapping[str, str] = {"aws": "ec2", "equinix": "packet"}
+
+
+def network_attributes(attributes: Iterable[tuple[str, Value]]) -> Iterator[tuple[str, Value]]:
+    """Yield the attributes of a network or network template, with its drivers as they are called here."""
+    for name, value in attributes:
+        if name == "VN_MAD" and isinstance(value, str):
+            yield name, _NETWORK_DRIVERS.get(value, value)
+        elif name == "AR" and not isinstance(value, str) and "IPAM_MAD" in value:
+            yield name, {**value, "IPAM_MAD": _ADDRESS_DRIVERS.get(value["IPAM_MAD"], value["IPAM_MAD"])}
+        else:
+            yield name, value
 
 
 HYPERVISOR = "oneprovision_hypervisor"  # 6.x: which packages its playbooks install; here playbooks differ by that

@@ -10,7 +10,7 @@ from hybrid_drivers.model import OnedObject, Template, Value
 from hybrid_drivers.provision import images as image_states
 from hybrid_drivers.provision import networks as network_states
 from hybrid_drivers.provision import tags
-from hybrid_drivers.provision.dialects import machine_attributes
+from hybrid_drivers.provision.dialects import machine_attributes, network_attributes
 from hybrid_drivers.provision.hostspec import as_attributes
 from hybrid_drivers.provision.images import ImageCare
 from hybrid_drivers.provision.kinds import ONED
@@ -78,7 +78,10 @@ class ObjectMaker:
         if slot.kind == "networks":
             spec = expand_ranges(spec)
         body = {key: value for key, value in spec.body.items() if key.lower() not in NOT_IN_TEMPLATE}
-        pairs: list[tuple[str, Value]] = [("NAME", name or slot.name), *to_template(body)]
+        own = to_template(body)
+        if slot.kind in ("networks", "vntemplates"):
+            own = Template(network_attributes(own))
+        pairs: list[tuple[str, Value]] = [("NAME", name or slot.name), *own]
         pairs.append((tags.ATTRIBUTE, tags.with_tag(self._shared(slot, spec), self._record, slot)))
         return Template(pairs)
 
