@@ -59,7 +59,7 @@ def test_file_content_that_looks_like_a_step_is_not_read_as_one() -> None:
 
 
 @pytest.mark.parametrize("repository", ["yes", "no"])
-@pytest.mark.parametrize("dialect", ["sh", "dash", "busybox"])
+@pytest.mark.parametrize("dialect", ["sh", *(pytest.param(one, marks=pytest.mark.long) for one in ("dash", "busybox"))])
 def test_shellcheck_has_nothing_to_say_of_any_role(dialect: str, repository: str) -> None:
     if not shutil.which("shellcheck"):
         pytest.skip("needs shellcheck")

@@ -185,7 +185,7 @@ def test_the_firewall_comes_after_what_it_lets_in_and_onprem_has_none() -> None:
     assert "iptables" not in PLAYBOOKS["onprem"]
 
 
-@pytest.mark.parametrize("dialect", ["sh", "dash"])
+@pytest.mark.parametrize("dialect", ["sh", pytest.param("dash", marks=pytest.mark.long)])
 def test_shellcheck_has_nothing_to_say(dialect: str) -> None:
     if not shutil.which("shellcheck"):
         pytest.skip("needs shellcheck")

@@ -36,6 +36,7 @@ from hybrid_drivers.errors import (
 )
 from hybrid_drivers.model import MachineState, MachineTags
 from hybrid_drivers.providers.base import Setting
+from hybrid_drivers.providers.ec2.client import Ec2Client
 from hybrid_drivers.providers.ec2.provider import Ec2Provider
 
 
@@ -219,3 +220,9 @@ def test_no_credentials_at_all_are_named(monkeypatch: pytest.MonkeyPatch, tmp_pa
 def test_an_empty_answer_about_one_instance_is_no_absence() -> None:
     with ScriptedServer(described("")) as server, pytest.raises(TransientError, match="empty answer"):
         provider(server.url).get("i-1")
+
+
+def test_accounts_share_amazons_description_of_its_api() -> None:
+    """Parsed, it takes 23 MB and 0.1 s."""
+    one, other = (Ec2Client(provider().entry, FakeClock())._client().meta.service_model.metadata for _ in range(2))
+    assert one is other
