@@ -1,0 +1,121 @@
+"""Virtual machines with public addresses on the rented hosts of a laboratory, as people start and move them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from tests.support.ranges import READY, Networks
+
+from hybrid_drivers.model import Template
+from hybrid_drivers.oned.vms import VmAction, Vms
+from hybrid_drivers.sandbox.frontend.drivers import DriverRun
+from hybrid_drivers.sandbox.lab import Lab
+from hybrid_drivers.sandbox.machines.light import LightMachines
+
+ACTIVE, POWEROFF, DONE, RUNNING = 3, 8, 6, 3
+
+
+class Guests:
+    """Two hosts and a network of VN_MAD hybrid."""
+
+    def __init__(self, lab: Lab, hosts: int = 2, size: int = 3) -> None:
+        self.lab, self.networks, self.vms = lab, Networks(lab), Vms(lab.oned)
+        lab.objects.add_to_cluster(lab.cluster_id, "datastore", 0)
+        self.hosts = [lab.create(f"edge{number}") for number in range(hosts)]
+        for one in self.hosts:
+            lab.wait_ready(one)
+        pairs: list[tuple[str, Any]] = [("NAME", "public"), ("VN_MAD", "hybrid"), ("BRIDGE", "br0")]
+        self.vnet = lab.objects.allocate(
+            "vnet", Template([*pairs, ("AR", self.networks.range(size))]), cluster_id=lab.cluster_id
+        )
+        lab.wait(lambda: self.networks.get(self.vnet).state == READY)
+
+    # --- what people do -------------------------------------------------------------------------------------------
+
+    def make(self, *aliases: Mapping[str, str]) -> int:
+        """Make a machine that waits, with an address (and aliases beside)."""
+        card = {"NETWORK_ID": str(self.vnet)}
+        pairs: list[tuple[str, Any]] = [("CPU", "1"), ("MEMORY", "64"), ("NIC", card)]
+        pairs += [("NIC_ALIAS", {**card, "PARENT": "NIC0", **one}) for one in aliases]
+        return self.lab.objects.allocate("vm", Template(pairs))
+
+    def deploy(self, vm: int, host: int) -> None:
+        self.vms.deploy(vm, self.hosts[host])
+        self.settled(vm)
+
+    def start(self, host: int) -> int:
+        """Make one and start it on the host with this number; return its id when it runs."""
+        vm = self.make()
+        self.deploy(vm, host)
+        assert self.word(vm) == "RUNNING", self.error(vm)
+        return vm
+
+    def action(self, vm: int, name: VmAction) -> None:
+        self.vms.action(vm, name)
+        self.settled(vm)
+
+    def move(self, vm: int, host: int, *, live: bool) -> None:
+        self.vms.migrate(vm, self.hosts[host], live=live)
+        self.settled(vm)
+
+    def attach(self, vm: int, kind: str = "NIC", **more: str) -> None:
+        template = Template([(kind, {"NETWORK_ID": str(self.vnet), **more})])
+        self.lab.oned.write("vm.attachnic", f"vm {vm}", vm, template.render())
+        self.settled(vm)
+
+    def detach(self, vm: int, nic_id: int) -> None:
+        self.lab.oned.write("vm.detachnic", f"vm {vm}", vm, nic_id)
+        self.settled(vm)
+
+    def recover(self, vm: int, operation: int) -> None:
+        self.lab.oned.write("vm.recover", f"vm {vm}", vm, operation)
+        self.settled(vm)
+
+    # --- what is looked at ----------------------------------------------------------------------------------------
+
+    def settled(self, vm: int) -> None:
+        """Wait until oned's drivers have nothing to do with it."""
+        still = {"RUNNING", "POWEROFF", "DONE", "PENDING", "BOOT_FAILURE", "BOOT_MIGRATE_FAILURE"}
+        self.lab.wait(lambda: self.word(vm) in still)
+
+    def word(self, vm: int) -> str:
+        return self.lab.frontend.store.machines[vm].word
+
+    def error(self, vm: int) -> str:
+        return self.lab.frontend.store.machines[vm].user.text("ERROR")
+
+    def addresses(self, vm: int) -> list[str]:
+        """Return the public addresses of its cards."""
+        ar = self.networks.ar(self.vnet)
+        outside = [one for one in ar.get("EXTERNAL_IP", "").split(",") if one]
+        first = ar["IP"]
+        found = []
+        for kind in ("NIC", "NIC_ALIAS"):
+            for card in self.lab.frontend.store.machines[vm].vectors(kind):
+                number = int(card["IP"].rpartition(".")[2]) - int(first.rpartition(".")[2])
+                found.append(outside[number] if outside else card["IP"])
+        return found
+
+    def machine(self, host: int) -> str:
+        """Return the provider's id of a host's machine."""
+        return self.lab.host(self.hosts[host]).template.vector("PROVISION")["DEPLOY_ID"]
+
+    def where(self) -> dict[str, int]:
+        """Return which host each public address goes to."""
+        numbers = {self.machine(number): number for number in range(len(self.hosts))}
+        found: dict[str, int] = {}
+        for one in self.lab.simulator.blocks:
+            at = cast(Mapping[str, str], one["assigned"])
+            found.update((address, numbers.get(machine, -1)) for address, machine in at.items())
+        return found
+
+    def runs(self) -> list[DriverRun]:
+        """Return what network drivers were run for machines."""
+        return [one for one in self.lab.frontend.events if one.executable.startswith("vnm/hybrid/")]
+
+    def on_node(self, host: int) -> list[tuple[str, str]]:
+        """Return what the node of a host was asked to do: program and document."""
+        machines = self.lab.machines
+        assert isinstance(machines, LightMachines)
+        return machines.networks(self.machine(host))
