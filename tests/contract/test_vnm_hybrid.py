@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.support.hybrid_vms import Guests
-from tests.support.lab import PROVIDERS, no_secret_came_out, quick_lab
+from tests.support.lab import PROVIDERS, no_secret_came_out, provider_of, quick_lab
+
+from hybrid_drivers.providers.base import PublicAddresses
 
 
 @pytest.fixture(scope="module", params=PROVIDERS)
@@ -155,3 +158,27 @@ def test_what_is_deleted_by_force_is_cleaned_or_swept(guests: Guests) -> None:
     other = guests.start(1)
     guests.lab.wait(lambda: guests.where() == dict.fromkeys(guests.addresses(other), 1))
     guests.lab.machines.power_on(guests.machine(0))
+
+
+def test_what_goes_somewhere_without_a_lease_is_taken_away(guests: Guests) -> None:
+    """An assignment that nobody has in oned; a machine that ends meanwhile is the reason to look."""
+    vm = guests.start(0)
+    (address,) = guests.addresses(vm)
+    other, block = guests.free_address(vm)
+    provider = provider_of(guests.lab)
+    assert isinstance(provider, PublicAddresses)
+    provider.assign(other, block, guests.machine(1))
+    assert guests.where() == {address: 0, other: 1}
+    guests.attach(vm)
+    guests.detach(vm, 1)
+    guests.lab.wait(lambda: guests.where() == {address: 0})
+
+
+def test_the_same_call_twice_and_at_once(guests: Guests) -> None:
+    vm = guests.start(0)
+    with ThreadPoolExecutor(4) as pool:
+        codes = list(pool.map(lambda _: guests.repeat(vm, "post"), range(4)))
+    assert codes == [0] * 4
+    assert guests.where() == dict.fromkeys(guests.addresses(vm), 0)
+    assert [guests.repeat(vm, "clean") for _ in range(2)] == [0, 0]
+    assert guests.where() == {}

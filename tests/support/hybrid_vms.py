@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import ipaddress
+import subprocess
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -10,6 +13,7 @@ from tests.support.ranges import READY, Networks
 from hybrid_drivers.model import Template
 from hybrid_drivers.oned.vms import VmAction, Vms
 from hybrid_drivers.sandbox.frontend.drivers import DriverRun
+from hybrid_drivers.sandbox.frontend.vmm_exec import document
 from hybrid_drivers.sandbox.lab import Lab
 from hybrid_drivers.sandbox.machines.light import LightMachines
 
@@ -96,6 +100,31 @@ class Guests:
                 number = int(card["IP"].rpartition(".")[2]) - int(first.rpartition(".")[2])
                 found.append(outside[number] if outside else card["IP"])
         return found
+
+    def free_address(self, vm: int) -> tuple[str, str]:
+        """Return a public address that the machine has not, and its block."""
+        blocks = self.networks.blocks()
+        found = [(one["network"].partition("/")[0], one["id"]) for one in blocks.values()]
+        if self.networks.driver == "packet":  # one block of several
+            first = ipaddress.IPv4Address(found[0][0])
+            found = [(str(first + number), found[0][1]) for number in range(3)]
+        return next(one for one in found if one[0] not in self.addresses(vm))
+
+    def repeat(self, vm: int, action: str) -> int:
+        """Run an executable for a machine again, as one_vmm_exec does; return its exit code."""
+        machine = self.lab.frontend.store.machines[vm]
+        host = machine.history[-1].host_name
+        path = self.lab.frontend.location / f"var/remotes/vnm/hybrid/{action}"
+        argv = [machine.deploy_id, host] if action == "post" else [host]
+        done = subprocess.run(
+            [str(path), *argv],
+            env={**self.lab.frontend.environment, "LANG": "C"},
+            input=base64.b64encode(document(machine).encode()),
+            capture_output=True,
+            timeout=90,
+            check=False,
+        )
+        return done.returncode
 
     def machine(self, host: int) -> str:
         """Return the provider's id of a host's machine."""

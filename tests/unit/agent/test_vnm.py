@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -13,6 +14,7 @@ from tests.support.vnm_world import Cut, World, vnm_world
 
 from hybrid_drivers.agent import assignment_collector
 from hybrid_drivers.errors import ConfigError, HostError, HostUnreachable, HybridError, TransientError
+from hybrid_drivers.oned.vnm_actions import Post
 
 Act = Callable[[], None]
 
@@ -177,6 +179,17 @@ def test_networks_without_a_provider_are_left_alone(world: World) -> None:
     assert world.vnet_created({"IPAM_MAD": world.driver}) == b""
 
 
+def test_a_reservation_goes_by_the_range_it_is_a_part_of(world: World) -> None:
+    """It has addresses of its own, and what the provider knows stands in the parent's."""
+    parent = world.ranges[1, 0]
+    child = {**parent, "IP": world.inside(1), "SIZE": "2", "IPAM_MAD": "internal"}
+    world.ranges[2, 0] = {**child, "PARENT_NETWORK": "1", "PARENT_NETWORK_AR_ID": "0"}
+    world.leases = {0: 7}  # of both ranges; the child's first is the parent's second
+    card = replace(world.cards(1)[0], network_id=2)
+    world.networks.answer(world.action(Post, 7, 0, 0, (card,)))
+    assert world.where() == {1: 0}
+
+
 # --- faults -----------------------------------------------------------------------------------------------------------
 
 
@@ -215,6 +228,41 @@ def test_an_agent_that_ends_anywhere_is_made_up_for(world: World) -> None:
             world.agent()
             act()
         assert world.where() == {}
+
+
+@pytest.mark.parametrize("name", ["assignment", "assign", "unassign"])
+def test_an_error_at_any_call_leaves_an_address_at_one_place(world: World, name: str) -> None:
+    """The n-th call of a kind fails, for every n; then the same action is repeated."""
+    acts: list[Act] = [
+        lambda: world.post(7, 0, 0, 1),
+        lambda: world.post(7, 1, 0, 1),
+        lambda: world.clean(7, 0, 0, 1, now_on=1),
+        lambda: world.clean(7, 1, 0, 1),
+    ]
+    real = getattr(world.bench.addresses, name)
+    failed = 0
+    for at in (1, 2, 3, 4):
+        for act in acts:
+            count = 0
+
+            def fails(*told: Any, at: int = at, **more: Any) -> Any:
+                nonlocal count, failed
+                count += 1
+                if count == at:
+                    failed += 1
+                    raise TransientError("HTTP 503")
+                return real(*told, **more)
+
+            before = world.where()
+            with mock.patch.object(type(world.bench.addresses), name, staticmethod(fails)):
+                try:
+                    act()
+                except TransientError:
+                    assert set(world.where()) <= {0, 1}
+                    assert set(world.where().values()) <= {*before.values(), 0, 1}
+            act()
+        assert world.where() == {}
+    assert failed
 
 
 def test_two_actions_on_one_address_wait_for_each_other(world: World) -> None:
