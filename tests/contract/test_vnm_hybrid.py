@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -182,3 +182,41 @@ def test_the_same_call_twice_and_at_once(guests: Guests) -> None:
     assert guests.where() == dict.fromkeys(guests.addresses(vm), 0)
     assert [guests.repeat(vm, "clean") for _ in range(2)] == [0, 0]
     assert guests.where() == {}
+
+
+def test_both_families(guests: Guests) -> None:
+    place = {"ec2": {"SUBNETID": "subnet-0defa000000000000"}}.get(guests.networks.driver, {})
+    vnet = guests.network("both", guests.networks.range(2, TYPE="IP4_6_STATIC", **place))
+    vm = guests.make(vnet=vnet)
+    guests.deploy(vm, 0)
+    assert guests.word(vm) == "RUNNING", guests.error(vm)
+    card = guests.lab.frontend.store.machines[vm].vectors("NIC")[0]
+    assert guests.assignment6(vnet, card["IP6"]) == guests.machine(0)
+    assert f"<HYBRID_ADDRESS6>{card['IP6']}</HYBRID_ADDRESS6>" in guests.on_node(0)[-1][1]
+    guests.move(vm, 1, live=True)
+    assert guests.assignment6(vnet, card["IP6"]) == guests.machine(1)
+    guests.action(vm, "terminate")
+    assert guests.assignment6(vnet, card["IP6"]) == ""
+    guests.lab.wait(lambda: guests.networks.used(vnet) == 0)
+    guests.networks.delete(vnet)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("at", range(1, 13))
+def test_the_agent_dies_between_any_two_calls(guests: Guests, at: int) -> None:
+    """While one starts and while it ends, at the n-th call of the provider (the last one, where there are fewer)."""
+    simulator = guests.lab.simulator
+    vm = guests.make()
+    acts: list[tuple[Callable[[], None], bool]] = [
+        (lambda: guests.vms.deploy(vm, guests.hosts[0]), True),
+        (lambda: guests.end(vm), False),
+    ]
+    for act, there in acts:
+        simulator.knobs.change({"latency": 0.15})
+        goal = sum(simulator.calls.values()) + at
+        act()
+        guests.lab.wait(lambda: sum(simulator.calls.values()) >= goal or guests.is_settled(vm))  # noqa: B023
+        guests.lab.kill_agent()
+        simulator.knobs.change({"latency": 0})
+        guests.settled(vm)
+        assert guests.where() == (dict.fromkeys(guests.addresses(vm), 0) if there else {})

@@ -8,10 +8,12 @@ import subprocess
 from collections.abc import Mapping
 from typing import Any, cast
 
-from tests.support.ranges import READY, Networks
+from tests.support.lab import provider_of
+from tests.support.ranges import ERROR, READY, Networks
 
 from hybrid_drivers.model import Template
 from hybrid_drivers.oned.vms import VmAction, Vms
+from hybrid_drivers.providers.base import PublicAddresses
 from hybrid_drivers.sandbox.frontend.drivers import DriverRun
 from hybrid_drivers.sandbox.frontend.vmm_exec import document
 from hybrid_drivers.sandbox.lab import Lab
@@ -29,17 +31,21 @@ class Guests:
         self.hosts = [lab.create(f"edge{number}") for number in range(hosts)]
         for one in self.hosts:
             lab.wait_ready(one)
-        pairs: list[tuple[str, Any]] = [("NAME", "public"), ("VN_MAD", "hybrid"), ("BRIDGE", "br0")]
-        self.vnet = lab.objects.allocate(
-            "vnet", Template([*pairs, ("AR", self.networks.range(size))]), cluster_id=lab.cluster_id
-        )
-        lab.wait(lambda: self.networks.get(self.vnet).state == READY)
+        self.vnet = self.network("public", self.networks.range(size))
+
+    def network(self, name: str, ar: Mapping[str, str]) -> int:
+        """Make a network of VN_MAD hybrid and wait until it is ready."""
+        pairs: list[tuple[str, Any]] = [("NAME", name), ("VN_MAD", "hybrid"), ("BRIDGE", "br0"), ("AR", dict(ar))]
+        made = self.lab.objects.allocate("vnet", Template(pairs), cluster_id=self.lab.cluster_id)
+        self.lab.wait(lambda: self.networks.get(made).state in (READY, ERROR))
+        assert self.networks.get(made).state == READY, self.networks.problem(made)
+        return made
 
     # --- what people do -------------------------------------------------------------------------------------------
 
-    def make(self, *aliases: Mapping[str, str]) -> int:
+    def make(self, *aliases: Mapping[str, str], vnet: int | None = None) -> int:
         """Make a machine that waits, with an address (and aliases beside)."""
-        card = {"NETWORK_ID": str(self.vnet)}
+        card = {"NETWORK_ID": str(self.vnet if vnet is None else vnet)}
         pairs: list[tuple[str, Any]] = [("CPU", "1"), ("MEMORY", "64"), ("NIC", card)]
         pairs += [("NIC_ALIAS", {**card, "PARENT": "NIC0", **one}) for one in aliases]
         return self.lab.objects.allocate("vm", Template(pairs))
@@ -58,6 +64,10 @@ class Guests:
     def action(self, vm: int, name: VmAction) -> None:
         self.vms.action(vm, name)
         self.settled(vm)
+
+    def end(self, vm: int) -> None:
+        """Begin to terminate it."""
+        self.vms.action(vm, "terminate")
 
     def move(self, vm: int, host: int, *, live: bool) -> None:
         self.vms.migrate(vm, self.hosts[host], live=live)
@@ -80,8 +90,11 @@ class Guests:
 
     def settled(self, vm: int) -> None:
         """Wait until oned's drivers have nothing to do with it."""
+        self.lab.wait(lambda: self.is_settled(vm))
+
+    def is_settled(self, vm: int) -> bool:
         still = {"RUNNING", "POWEROFF", "DONE", "PENDING", "BOOT_FAILURE", "BOOT_MIGRATE_FAILURE"}
-        self.lab.wait(lambda: self.word(vm) in still)
+        return self.word(vm) in still
 
     def word(self, vm: int) -> str:
         return self.lab.frontend.store.machines[vm].word
@@ -138,6 +151,13 @@ class Guests:
             at = cast(Mapping[str, str], one["assigned"])
             found.update((address, numbers.get(machine, -1)) for address, machine in at.items())
         return found
+
+    def assignment6(self, vnet: int, address: str) -> str:
+        """Return the machine that an IPv6 address of a network goes to, empty when it goes nowhere."""
+        provider = provider_of(self.lab)
+        assert isinstance(provider, PublicAddresses)
+        found = provider.assignment(address, self.networks.ar(vnet)["DEPLOY_ID6"])
+        return found.machine_id if found else ""
 
     def runs(self) -> list[DriverRun]:
         """Return what network drivers were run for machines."""

@@ -79,8 +79,8 @@ class World:
     def agent(self) -> None:
         """Begin a new agent: it remembers nothing."""
         self.locks = AddressLocks()
-        self.networks = Networks(self.parts, self.nodes, self.locks)
-        self.collector = AssignmentCollector(self.parts, self.locks, lambda: self.networks.changed_at)
+        self.collector = AssignmentCollector(self.parts, self.locks)
+        self.networks = Networks(self.parts, self.nodes, self.locks, self.collector.note)
 
     def _range(self) -> dict[str, str]:
         one_by_one = self.bench.addresses.one_by_one
@@ -167,6 +167,12 @@ class World:
         """``now_on``: the host of the last record, during a migration the new one."""
         last = host if now_on is None else now_on
         self.networks.answer(self.action(Clean, vm, last, host, self.cards(*numbers, attach=attach)))
+
+    def freed(self, number: int) -> None:
+        """The lease is given back: the address driver is told (``free_address``)."""
+        del self.leases[number]
+        blocks = self.ranges[1, 0]["DEPLOY_ID"].split(",")
+        self.collector.note(blocks[number] if len(blocks) > 1 else blocks[0])
 
     def vnet_created(self, *ranges: Mapping[str, str]) -> bytes:
         return self.networks.answer(CreateNetwork(vnet_id=1, ranges=ranges)).stderr

@@ -8,7 +8,7 @@ for the lock of the address, and leases are read again under it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from hybrid_drivers.agent.address_locks import AddressLocks
 from hybrid_drivers.agent.parts import Parts
@@ -19,25 +19,30 @@ from hybrid_drivers.model_addresses import Assignment
 from hybrid_drivers.network import ranges
 from hybrid_drivers.oned.objects import Objects
 
-LINGER = 30.0  # seconds after the last change in which every sweep looks: leases are freed after drivers have answered
-QUIET = 3600.0  # seconds between two looks otherwise
+LINGER = 30.0  # seconds in which a block is looked at again and again: leases are freed after drivers have answered
+QUIET = 3600.0  # seconds between two looks at all blocks
 _LOCK_LIMIT = 5.0  # seconds: whoever has the address now is at work, so it is not left behind
 
 log = logging.getLogger(__name__)
 
 
 class AssignmentCollector:
-    """Sweeps the address ranges that have free addresses; ``last_change`` is in monotonic seconds."""
+    """Sweeps address ranges that have free addresses: all at first and once an hour, those of noted blocks at once."""
 
-    def __init__(self, parts: Parts, locks: AddressLocks, last_change: Callable[[], float]) -> None:
-        self._parts, self._locks, self._last_change = parts, locks, last_change
+    def __init__(self, parts: Parts, locks: AddressLocks) -> None:
+        self._parts, self._locks = parts, locks
         self._accounts = RangeAccounts(parts.accounts, parts.oned)
+        self._noted: dict[str, float] = {}  # block -> when it was noted, monotonic seconds
         self._looked = float("-inf")
+
+    def note(self, block: str) -> None:
+        """Have a block looked at: an address of it was given back, or an action on one failed."""
+        self._noted[block] = self._parts.clock.monotonic()
 
     @property
     def busy(self) -> bool:
         """Tell whether something may be left behind that nobody has looked for."""
-        return self._looked < self._last_change() + LINGER
+        return bool(self._noted) or self._looked == float("-inf")
 
     def sweep(self) -> None:
         """Do one sweep, if it is time for one.
@@ -46,20 +51,27 @@ class AssignmentCollector:
             OnedError: oned cannot be asked; nothing is concluded.
         """
         now = self._parts.clock.monotonic()
-        if not self.busy and now - self._looked < QUIET:
+        whole, noted = now - self._looked >= QUIET, dict(self._noted)
+        if not (whole or noted):
             return
         if not self._parts.owner.held():
-            for key, at, address, block, found in list(self._left_behind()):
+            for key, at, address, block, found in list(self._left_behind(None if whole else noted)):
                 self._take(key, at, address, block, found)
-        self._looked = now
+        self._looked = now if whole else self._looked
+        for block, since in noted.items():
+            if now - since >= LINGER and self._noted.get(block) == since:
+                del self._noted[block]
 
-    def _left_behind(self) -> Iterator[tuple[tuple[int, int], RangeAccount, str, str, Assignment]]:
+    def _left_behind(
+        self, only: Collection[str] | None
+    ) -> Iterator[tuple[tuple[int, int], RangeAccount, str, str, Assignment]]:
         for key, ar in Objects(self._parts.oned).network_ranges().items():
-            if "PARENT_NETWORK" in ar or not is_ours(ar) or str(len(ranges.held(ar))) == ar.get("SIZE"):
+            blocks = [one for one in ranges.blocks_of(ar) if only is None or one in only]
+            if not blocks or "PARENT_NETWORK" in ar or not is_ours(ar) or str(len(ranges.held(ar))) == ar.get("SIZE"):
                 continue
             try:
                 at = self._accounts.of(ar["IPAM_MAD"], ar)
-                for block in ranges.blocks_of(ar):
+                for block in blocks:
                     for address, found in _assigned(at, block).items():
                         if _is_free(ar, address):
                             yield key, at, address, block, found

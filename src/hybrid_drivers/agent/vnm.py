@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from hybrid_drivers.agent import record as records
@@ -45,12 +45,18 @@ log = logging.getLogger(__name__)
 
 
 class Networks:
-    """Answers the actions. ``changed_at``: when addresses were last moved or left (monotonic seconds)."""
+    """Answers the actions. ``left`` is told of blocks that a failed one may have left an address of somewhere."""
 
-    def __init__(self, parts: Parts, node: NodePart, locks: AddressLocks, limit: float = LIMIT) -> None:
-        self._parts, self._node, self._locks, self._limit = parts, node, locks, limit
+    def __init__(
+        self,
+        parts: Parts,
+        node: NodePart,
+        locks: AddressLocks,
+        left: Callable[[str], None],
+        limit: float = LIMIT,
+    ) -> None:
+        self._parts, self._node, self._locks, self._left, self._limit = parts, node, locks, left, limit
         self._accounts = RangeAccounts(parts.accounts, parts.oned)
-        self.changed_at = parts.clock.monotonic()  # an agent before this one may have been cut off
 
     def answer(self, action: actions.NetworkAction) -> Answer:
         """Carry out one action.
@@ -63,21 +69,23 @@ class Networks:
         if isinstance(action, actions.DeleteNetwork):
             return Answer()
         until = time.monotonic() + self._limit
+        targets = self._targets(action.cards if isinstance(action, actions.Post) else action.concerned)
+        if not targets:
+            return Answer()  # nothing comes from a provider
         try:
             if isinstance(action, actions.Post):
-                self._post(action, until)
+                self._post(action, targets, until)
             else:
-                self._clean(action, until)
-        finally:
-            self.changed_at = self._parts.clock.monotonic()
+                self._clean(action, targets, until)
+        except HybridError:
+            for one in targets:
+                self._left(one.block)
+            raise
         return Answer()
 
     # --- post -----------------------------------------------------------------------------------------------------
 
-    def _post(self, action: actions.Post, until: float) -> None:
-        targets = self._targets(action.cards)
-        if not targets:
-            return  # nothing comes from a provider
+    def _post(self, action: actions.Post, targets: list[Target], until: float) -> None:
         record = self._host_of_post(action)
         concerned = set(action.concerned)
         with self._locks.hold((one.key for one in targets), self._limit / 2):
@@ -129,11 +137,8 @@ class Networks:
 
     # --- clean ----------------------------------------------------------------------------------------------------
 
-    def _clean(self, action: actions.Clean, until: float) -> None:
+    def _clean(self, action: actions.Clean, targets: list[Target], until: float) -> None:
         """Do all that can be done; the first failure is raised at the end."""
-        targets = self._targets(action.concerned)
-        if not targets:
-            return
         record = self._host_of_clean(action)
         with self._locks.hold((one.key for one in targets), self._limit / 2):
             targets = self._targets(action.concerned)  # who has the leases is known for sure only now

@@ -301,15 +301,15 @@ def test_the_sweep_takes_what_nobody_has(world: World) -> None:
     world.post(8, 1, 2)
     world.sweep()
     assert len(world.where()) == 3
-    world.leases = {1: 7}
+    world.freed(0)
+    world.freed(2)
     world.sweep()
     assert world.where() == {1: 0}
 
 
-def test_the_sweep_looks_once_an_hour_when_nothing_happens(world: World) -> None:
-    world.time += 40
+def test_the_sweep_looks_at_all_at_first_and_once_an_hour(world: World) -> None:
     world.sweep()
-    world.bench.addresses.assign(world.public(0), world.ranges[1, 0]["DEPLOY_ID"].split(",")[0], world.machines[0])
+    world.post(7, 0, 0)
     world.leases = {}
     world.sweep()
     assert not world.collector.busy
@@ -317,6 +317,23 @@ def test_the_sweep_looks_once_an_hour_when_nothing_happens(world: World) -> None
     world.time += 3600
     world.sweep()
     assert world.where() == {}
+
+
+def test_the_sweep_looks_for_a_while_at_what_was_given_back_or_failed(world: World) -> None:
+    """oned frees a lease only after the driver has answered."""
+    world.post(7, 0, 0)
+    world.sweep()
+    world.nodes.failing["remote_post"] = HostError("no")
+    with pytest.raises(HostError):
+        world.post(7, 0, 0, 1)
+    world.sweep()
+    assert (world.collector.busy, world.where()) == (True, {0: 0})
+    world.leases = {}
+    world.sweep()
+    assert world.where() == {}
+    world.time += 30
+    world.sweep()
+    assert not world.collector.busy
 
 
 def test_the_sweep_reads_leases_again_under_the_lock(world: World) -> None:

@@ -211,7 +211,7 @@ class Events(RuleBasedStateMachine):
         self.has[vm].append(number)
 
     def _give_back(self, vm: int, number: int) -> None:
-        del self.world.leases[number]
+        self.world.freed(number)
         self.has[vm].remove(number)
 
 
