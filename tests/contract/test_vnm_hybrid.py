@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from tests.support.hybrid_vms import Guests
 from tests.support.lab import PROVIDERS, no_secret_came_out, provider_of, quick_lab
 
 from hybrid_drivers.providers.base import PublicAddresses
+
+RECORDED = Path(__file__).parents[1] / "data/oned-7.4/actions"
 
 
 @pytest.fixture(scope="module", params=PROVIDERS)
@@ -182,6 +186,24 @@ def test_the_same_call_twice_and_at_once(guests: Guests) -> None:
     assert guests.where() == dict.fromkeys(guests.addresses(vm), 0)
     assert [guests.repeat(vm, "clean") for _ in range(2)] == [0, 0]
     assert guests.where() == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "sentence"),
+    [
+        ("post", 1, "NIC 0: network 1 has no address range 0: it was deleted\n"),
+        ("post.nic_attach", 1, "NIC 0: network 1 has no address range 0: it was deleted\n"),
+        ("clean", 0, ""),
+        ("vnet_create", 0, ""),
+    ],
+)
+def test_recorded_messages_through_the_executables(guests: Guests, name: str, code: int, sentence: str) -> None:
+    """As if their cards were of VN_MAD hybrid; host and networks of them are not here."""
+    document = (RECORDED / f"vnm.{name}.xml").read_bytes()
+    document = document.replace(b"<VN_MAD><![CDATA[packet]]></VN_MAD>", b"<VN_MAD><![CDATA[hybrid]]></VN_MAD>")
+    argv = {one["name"]: one["argv"] for one in json.loads((RECORDED / "index.json").read_text())}[f"vnm.{name}"]
+    done = guests.run(name.partition(".")[0], argv, document)
+    assert (done.returncode, done.stdout, done.stderr.decode()) == (code, b"", sentence)
 
 
 def test_both_families(guests: Guests) -> None:

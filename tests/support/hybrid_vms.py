@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import ipaddress
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from tests.support.lab import provider_of
@@ -127,17 +127,20 @@ class Guests:
         """Run an executable for a machine again, as one_vmm_exec does; return its exit code."""
         machine = self.lab.frontend.store.machines[vm]
         host = machine.history[-1].host_name
-        path = self.lab.frontend.location / f"var/remotes/vnm/hybrid/{action}"
         argv = [machine.deploy_id, host] if action == "post" else [host]
-        done = subprocess.run(
+        return self.run(action, argv, document(machine).encode()).returncode
+
+    def run(self, action: str, argv: Sequence[str], told: bytes) -> subprocess.CompletedProcess[bytes]:
+        """Run an executable as OpenNebula's drivers do."""
+        path = self.lab.frontend.location / f"var/remotes/vnm/hybrid/{action}"
+        return subprocess.run(
             [str(path), *argv],
             env={**self.lab.frontend.environment, "LANG": "C"},
-            input=base64.b64encode(document(machine).encode()),
+            input=base64.b64encode(told),
             capture_output=True,
             timeout=90,
             check=False,
         )
-        return done.returncode
 
     def machine(self, host: int) -> str:
         """Return the provider's id of a host's machine."""

@@ -168,6 +168,14 @@ class World:
         last = host if now_on is None else now_on
         self.networks.answer(self.action(Clean, vm, last, host, self.cards(*numbers, attach=attach)))
 
+    def pci(self, vm: int, host: int) -> None:
+        cards = (replace(self.cards(0)[0], kind="PCI"),)
+        self.networks.answer(self.action(Post, vm, host, host, cards))
+
+    def slow(self) -> None:
+        """Let no time be left for anything."""
+        self.networks = Networks(self.parts, self.nodes, self.locks, self.collector.note, limit=-1.0)
+
     def freed(self, number: int) -> None:
         """The lease is given back: the address driver is told (``free_address``)."""
         del self.leases[number]

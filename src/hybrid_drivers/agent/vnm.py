@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from hybrid_drivers.agent import record as records
@@ -69,7 +69,7 @@ class Networks:
         if isinstance(action, actions.DeleteNetwork):
             return Answer()
         until = time.monotonic() + self._limit
-        targets = self._targets(action.cards if isinstance(action, actions.Post) else action.concerned)
+        targets = self._targets(action)
         if not targets:
             return Answer()  # nothing comes from a provider
         try:
@@ -141,7 +141,7 @@ class Networks:
         """Do all that can be done; the first failure is raised at the end."""
         record = self._host_of_clean(action)
         with self._locks.hold((one.key for one in targets), self._limit / 2):
-            targets = self._targets(action.concerned)  # who has the leases is known for sure only now
+            targets = self._targets(action)  # who has the leases is known for sure only now
             at: dict[Target, Assignment] = {}
             failures: list[HybridError] = []
             for one in targets:
@@ -202,9 +202,13 @@ class Networks:
 
     # --- looking things up ----------------------------------------------------------------------------------------
 
-    def _targets(self, cards: Iterable[actions.Card]) -> list[Target]:
-        asked = tuple(cards)
-        return targets_of(asked, Objects(self._parts.oned).network_ranges(), self._accounts) if asked else []
+    def _targets(self, action: actions.OnMachine) -> list[Target]:
+        """Return the addresses it is about; of ``post`` those of all cards, which the node is told."""
+        leaving = isinstance(action, actions.Clean)
+        cards = action.concerned if leaving else action.cards
+        if not cards:
+            return []
+        return targets_of(cards, Objects(self._parts.oned).network_ranges(), self._accounts, leaving=leaving)
 
     def _host_of_post(self, action: actions.Post) -> HostRecord:
         """Return the host the machine is on: that of the last record, whichever argv names."""

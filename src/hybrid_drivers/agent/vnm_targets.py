@@ -39,8 +39,10 @@ class Target:
         return "HYBRID_ADDRESS6" if ":" in self.inside else "HYBRID_ADDRESS"
 
 
-def targets_of(cards: Iterable[Card], known: Ranges, accounts: RangeAccounts) -> list[Target]:
+def targets_of(cards: Iterable[Card], known: Ranges, accounts: RangeAccounts, *, leaving: bool) -> list[Target]:
     """Return the addresses of ``cards`` that come from a provider; a card of another range has none.
+
+    ``leaving``: a range that was deleted (by force) does not matter, for its addresses went with it.
 
     Raises:
         ConfigError: a range is not to be found, its account is not, or it lacks a card's address.
@@ -48,6 +50,8 @@ def targets_of(cards: Iterable[Card], known: Ranges, accounts: RangeAccounts) ->
     found = []
     for card in cards:
         own = known.get((card.network_id, card.range_id))
+        if own is None and leaving:
+            continue
         if own is None:
             raise ConfigError(
                 f"{shown(card)}: network {card.network_id} has no address range {card.range_id}: it was deleted"

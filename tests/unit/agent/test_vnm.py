@@ -151,6 +151,8 @@ REFUSED = [
     (lambda w: w.post(7, 55, 0), ConfigError, "there is no host host55"),
     (lambda w: w.post(9, 0, 0), ConfigError, "is leased to virtual machine 7"),
     (lambda w: w.post(7, 0, 3), ConfigError, "NIC 3: its address range at .* has no public address for"),
+    (lambda w: w.pci(7, 0), ConfigError, "PCI 0: a PCI card cannot have an address of VN_MAD hybrid"),
+    (lambda w: w.slow() or w.post(7, 0, 0), TransientError, "the provider is too slow"),
     (lambda w: w.ranges.clear() or w.post(7, 0, 0), ConfigError, "network 1 has no address range 0"),
 ]
 
@@ -168,6 +170,12 @@ def test_a_machine_of_another_account_is_refused_in_one_sentence(world: World) -
     world.other_machine(0, unknown[world.driver])
     with pytest.raises(HybridError, match=r"cannot go to host host0: provider .* has no machine"):
         world.post(7, 0, 0)
+
+
+def test_a_range_that_was_deleted_by_force_keeps_nobody_from_leaving(world: World) -> None:
+    world.ranges.clear()
+    world.clean(7, 0, 0)
+    assert world.nodes.ran == []
 
 
 def test_networks_without_a_provider_are_left_alone(world: World) -> None:
