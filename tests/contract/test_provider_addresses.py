@@ -157,6 +157,15 @@ def test_two_addresses_of_one_machine_do_not_disturb_each_other(bench: Bench) ->
     assert bench.assigned() == {other.first: machine}
 
 
+def test_all_assignments_of_a_block(bench: Bench) -> None:
+    made, machine = bench.block(), bench.machine()
+    assert bench.addresses.assignments(made.id) == {}
+    given = bench.addresses.assign(made.first, made.id, machine)
+    assert bench.addresses.assignments(made.id) == {made.first: given}
+    with pytest.raises(AddressGone):
+        bench.addresses.assignments(bench.unknown)
+
+
 def test_a_machine_or_block_that_is_gone_is_named_as_such(bench: Bench) -> None:
     made, machine = bench.block(), bench.machine()
     bench.provider.delete(machine)
@@ -207,6 +216,7 @@ def test_ipv6_networks_come_from_the_provider_and_move_like_others(bench: Bench)
         found = bench.addresses.assignment(address, made.id)
         assert found is not None
         assert found.machine_id == machine
+        assert bench.addresses.assignments(made.id)[address] == found
     for _ in range(2):
         bench.addresses.unassign(address, made.id)
         assert bench.addresses.assignment(address, made.id) is None

@@ -11,6 +11,8 @@ from pathlib import Path
 from hybrid_drivers.agent import logs
 from hybrid_drivers.agent.accounts import Accounts
 from hybrid_drivers.agent.address_collector import AddressCollector
+from hybrid_drivers.agent.address_locks import AddressLocks
+from hybrid_drivers.agent.assignment_collector import AssignmentCollector
 from hybrid_drivers.agent.collector import Collector
 from hybrid_drivers.agent.configuring import Configuring
 from hybrid_drivers.agent.departures import Departures
@@ -25,6 +27,8 @@ from hybrid_drivers.agent.pm import Machines5
 from hybrid_drivers.agent.reconciler import Reconciler
 from hybrid_drivers.agent.reporter import Reporter
 from hybrid_drivers.agent.settings import read_settings
+from hybrid_drivers.agent.vnm import Networks
+from hybrid_drivers.agent.vnm_node import Nodes
 from hybrid_drivers.clock import Clock
 from hybrid_drivers.config import Location
 from hybrid_drivers.errors import HybridError
@@ -32,6 +36,7 @@ from hybrid_drivers.oned import actions
 from hybrid_drivers.oned.api import Oned, read_session
 from hybrid_drivers.oned.ipam_actions import parse_ipam
 from hybrid_drivers.oned.process import Answer, Call
+from hybrid_drivers.oned.vnm_actions import parse_vnm
 
 TICK = 5.0  # seconds between two looks at what is due
 
@@ -46,8 +51,11 @@ class HybridCore:
         self._leadership = Leadership(parts.oned, parts.clock)
         self.reconciler = Reconciler(parts, self._leadership)
         self.collector = Collector(parts, self.reconciler)
-        self._ipam = Ipam(parts)
+        locks = AddressLocks()
+        self.assignments = AssignmentCollector(parts, locks)
+        self._ipam = Ipam(parts, left=self.assignments.note)
         self.address_collector = AddressCollector(parts, self._ipam.reservations)
+        self._networks = Networks(parts, Nodes(parts), locks, self.assignments.note)
         self._monitor_file = MonitorFile(parts)
         self._monitoring = Monitoring(parts, self.reconciler, self._monitor_file)
         self._machines = Machines5(parts, self.reconciler)
@@ -77,6 +85,8 @@ class HybridCore:
             return self._configuring.answer(call)
         if call.family == "ipam":
             return self._ipam.answer(parse_ipam(call))
+        if call.family == "vnm":
+            return self._networks.answer(parse_vnm(call))
         action = actions.parse(call)
         if isinstance(action, actions.StartMonitor):
             return self._monitoring.start(action)
@@ -89,7 +99,7 @@ class HybridCore:
         collector = self.collector
         if not collector.swept or collector.unasked or collector.hosts or collector.orphans:
             return True
-        if self.address_collector.busy:
+        if self.address_collector.busy or self.assignments.busy:
             return True
         return bool(self._parts.departures.all() or self.reconciler.queue.keys())
 
@@ -131,6 +141,7 @@ class HybridCore:
             if self._leadership.leads():
                 self.collector.sweep()
                 self.address_collector.sweep()
+                self.assignments.sweep()
         except HybridError as exc:
             log.warning("the sweep is put off: %s", exc)
             return False

@@ -29,10 +29,10 @@ log = logging.getLogger(__name__)
 
 
 class Ipam:
-    """Answers the ``ipam`` actions."""
+    """Answers the ``ipam`` actions. ``left`` is told of blocks of which an address was given back."""
 
-    def __init__(self, parts: Parts, limit: float = LIMIT) -> None:
-        self._parts, self._limit = parts, limit
+    def __init__(self, parts: Parts, limit: float = LIMIT, *, left: Callable[[str], None] = lambda block: None) -> None:
+        self._parts, self._limit, self._left = parts, limit, left
         self.reservations = Reservations(parts)
 
     def answer(self, action: actions.RangeAction) -> Answer:
@@ -52,6 +52,8 @@ class Ipam:
         if isinstance(action, actions.GetAddress):
             return self._free_address(action)
         self._check(action)
+        if isinstance(action, actions.FreeAddress):
+            self._freed(action)
         return _NOTHING
 
     def _free_address(self, action: actions.GetAddress) -> Answer:
@@ -71,6 +73,12 @@ class Ipam:
                 f"OpenNebula takes only IPv4 addresses by itself: name a free one in the NIC, like {name}"
             )
         return _said("ADDRESS", {**offered, "SIZE": str(action.size)})
+
+    def _freed(self, action: actions.FreeAddress) -> None:
+        """Tell of the blocks that the addresses are of, whether or not they still go to a machine."""
+        for address in (action.ip, action.ip6, action.ip6_global):
+            if address and (found := ranges.public_address(action.ar, address)) is not None:
+                self._left(found[1])
 
     def _check(self, action: actions.OnAddress) -> None:
         """Refuse addresses outside of the range; whether they are free oned knows best."""

@@ -88,3 +88,30 @@ def test_an_address_stands_for_a_public_one() -> None:
     six = {"GLOBAL_PREFIX": "2001:db8::", "DEPLOY_ID6": "six", "SIZE": "9"}
     assert ranges.public_address(six, "2001:db8::5") == ("2001:db8::5", "six")
     assert ranges.public_address(six, "2001:db8:1::5") is None
+
+
+def test_the_machine_that_holds_an_address() -> None:
+    assert ranges.machine_at(STORED, 0) == 68719476740 - (1 << 36) == 4
+    assert ranges.machine_at(STORED, 1) is None
+    assert ranges.machine_at({"ALLOCATED": f" 1 {1 << 37 | 4}"}, 1) is None  # a reservation has it
+
+
+def test_the_number_of_a_public_address() -> None:
+    assert ranges.number_of_public(STORED, "198.51.100.9") == 1
+    assert ranges.number_of_public(STORED, "198.51.100.10") is None
+    translated = {"IP": "100.64.0.8", "SIZE": "2", "EXTERNAL_IP": "192.0.2.7,192.0.2.200", "DEPLOY_ID": "a,b"}
+    assert ranges.number_of_public(translated, "192.0.2.200") == 1
+    assert ranges.number_of_public(translated, "100.64.0.8") is None
+    counted = {"IP6": "2001:db8::ff", "SIZE": "2", "DEPLOY_ID6": "c"}
+    assert ranges.number_of_public(counted, "2001:db8::100") == 1
+    assert ranges.number_of_public(counted, "2001:db8::101") is None
+
+
+@given(st.integers(0, 9))
+def test_the_number_of_an_address_made_of_a_mac(number: int) -> None:
+    made = {"TYPE": "IP6", "MAC": "02:00:c6:33:64:fc", "GLOBAL_PREFIX": "2001:db8:1:2::", "SIZE": "8"}
+    digits = int(made["MAC"].replace(":", ""), 16) + number
+    low = (digits >> 24 ^ 0x020000) << 40 | 0xFFFE << 24 | digits & 0xFFFFFF
+    address = str(ipaddress.IPv6Address(int(ipaddress.IPv6Address("2001:db8:1:2::")) | low))
+    assert ranges.number_of_public(made, address) == (number if number < 8 else None)
+    assert ranges.number_of_public(made, "2001:db8:1:2::1") is None  # a host's own

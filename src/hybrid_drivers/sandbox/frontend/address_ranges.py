@@ -91,9 +91,11 @@ class AddressRange:
         self._note()
         return {"AR_ID": str(self.id), **counted.addresses(self.told, index)}
 
-    def free(self, vm_id: int) -> None:
-        """Take back all a machine has; what the driver does not let go stays."""
-        for index in sorted(index for index, holder in self.leases.items() if holder == vm_id):
+    def free(self, vm_id: int, address: str = "") -> None:
+        """Take back all a machine has, or this address of it; what the driver does not let go stays."""
+        only = self._number(address) if address else None
+        mine = sorted(index for index, holder in self.leases.items() if holder == vm_id)
+        for index in mine if not address else [one for one in mine if one == only]:
             if self.internal or self._ask("free_address", self._address_xml(index)).ok:
                 self.leases.pop(index, None)
                 self._note()

@@ -18,6 +18,7 @@ from hybrid_drivers.sandbox.frontend.monitor import Monitor
 from hybrid_drivers.sandbox.frontend.oned_conf import OnedConf
 from hybrid_drivers.sandbox.frontend.store import Store
 from hybrid_drivers.sandbox.frontend.template import TemplateSyntaxError, parse
+from hybrid_drivers.sandbox.frontend.vmm_exec import VmmExec
 
 Result = Union[int, str, bool]
 Reply = list[Result]
@@ -63,6 +64,7 @@ class Context:
     version: str
     conf: OnedConf = field(default_factory=OnedConf.stock)
     clock: Clock = field(default_factory=SystemClock)
+    vmm: VmmExec | None = None  # None: there are no network drivers
 
     def later(self, seconds: float, action: Callable[[], None]) -> None:
         """Have ``action`` happen by itself, when the first call after ``seconds`` comes."""

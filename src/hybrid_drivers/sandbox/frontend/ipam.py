@@ -94,7 +94,24 @@ class OneIpam:
         if self._known is not None and driver not in self._known:
             return IpamAnswer(False, message=f"IPAM driver '{driver}' not available")
         document = f"<IPAM_DRIVER_ACTION_DATA>{ar}{address}</IPAM_DRIVER_ACTION_DATA>"
-        words = [f"ipam/{driver}/{action}", str(next(self._ids))]
+        return self._ask([f"ipam/{driver}/{action}", str(next(self._ids))], document)
+
+    def tell(self, action: str, vn_mad: str, vnet_id: int, document: str) -> str:
+        """Run ``vnm/<VN_MAD>/<action>`` (vnet_create, vnet_delete; ``do_vnet_action``); return why it failed.
+
+        Only drivers of ours are here: those of OpenNebula answer without doing anything.
+        """
+        name = f"vnm/{vn_mad}/{action}"
+        if not self.has(vn_mad, action):
+            return ""
+        answer = self._ask([name, str(vnet_id)], document)
+        return "" if answer.ok else answer.message or "-"
+
+    def has(self, vn_mad: str, action: str) -> bool:
+        """Tell whether a network driver has an executable of this name."""
+        return (self._remotes / "vnm" / vn_mad / action).is_file()
+
+    def _ask(self, words: list[str], document: str) -> IpamAnswer:
         answers: list[IpamAnswer] = []
 
         def work() -> None:

@@ -26,6 +26,7 @@ from hybrid_drivers.sandbox.frontend.server import Server, Site
 from hybrid_drivers.sandbox.frontend.store import Store
 from hybrid_drivers.sandbox.frontend.template_calls import VmTemplates, VnTemplates
 from hybrid_drivers.sandbox.frontend.vm_calls import Vms
+from hybrid_drivers.sandbox.frontend.vmm_exec import VmmExec, local_actions
 from hybrid_drivers.sandbox.frontend.vnet_calls import Vnets
 
 VERSION = "7.4.0"
@@ -85,6 +86,13 @@ class Parts:
         self._drivers = Drivers(remotes, setting.environment, threads, setting.knobs, setting.on_run)
         self._ipam = self._address_drivers() if (remotes / "ipam").is_dir() else None
         setting.store.ipam = self._ipam
+        self._vmm = VmmExec(
+            remotes,
+            setting.environment,
+            local=local_actions(setting.location / "etc/vmm_exec/vmm_execrc"),
+            lock=setting.store.lock,
+            on_run=setting.on_run,
+        )
         self.monitor = Monitor(
             store=setting.store,
             knobs=setting.knobs,
@@ -100,6 +108,7 @@ class Parts:
             version=VERSION,
             conf=setting.oned_conf,
             clock=setting.clock,
+            vmm=self._vmm,
         )
         self.calls = Calls(context, METHODS, setting.session, leader)
         self._ended = threading.Event()
@@ -115,6 +124,7 @@ class Parts:
         self._sockets.server.stop()
         self._sockets.listener.stop()
         self._drivers.close(terminate=terminate)
+        self._vmm.close(terminate=terminate)
         if self._ipam is not None:
             self._ipam.close(terminate=terminate)
             if self._setting.store.ipam is self._ipam:

@@ -19,10 +19,10 @@ from hybrid_drivers.sandbox.frontend.store import Store, name_fault
 from hybrid_drivers.sandbox.frontend.template_calls import VmTemplates
 from hybrid_drivers.sandbox.frontend.vm_moves import check_capacity, check_deploy, check_move, place_of
 from hybrid_drivers.sandbox.frontend.vm_objects import Action, Lcm, State, VmObject
-from hybrid_drivers.sandbox.frontend.vm_resources import ResourceFault, take
+from hybrid_drivers.sandbox.frontend.vm_resources import ResourceFault, add_card, take
 
 _ANY, _ALL_BUT_DONE = -2, -1
-_RETRY, _DELETE = 2, 3  # of one.vm.recover
+_RETRY, _DELETE, _RECREATE = 2, 3, 4  # of one.vm.recover
 _ENDS: Final[Mapping[str, Action]] = {"terminate": Action.TERMINATE, "terminate-hard": Action.TERMINATE_HARD}
 _OFF: Final[Mapping[str, Action]] = {"poweroff": Action.POWEROFF, "poweroff-hard": Action.POWEROFF_HARD}
 
@@ -148,15 +148,52 @@ class Vms(Family[VmObject]):
         return vm_id
 
     def recover(self, context: Context, vm_id: int, operation: int) -> int:
-        """one.vm.recover: 3 deletes; 2, another try, only of the transfer of one that is off."""
+        """one.vm.recover: 3 deletes, 4 has it wait again; 2, another try, only of the transfer of one that is off."""
         one = self.get(context, vm_id)
         if operation == _DELETE and one.state is not State.DONE:
-            life.done(context, one, Action.NONE)
+            life.delete(context, one)
+            return vm_id
+        if operation == _RECREATE and one.state is State.ACTIVE:
+            life.recreate(context, one)
             return vm_id
         if operation != _RETRY or one.lcm_state is not Lcm.PROLOG_MIGRATE_POWEROFF_FAILURE:
             raise Refused(Code.ACTION, f"Recover action is not available for state {one.word}")
         life.transfer(context, one)
         return vm_id
+
+    def attach_nic(self, context: Context, vm_id: int, text: str) -> int:
+        """one.vm.attachnic: to one that runs, or is off (then no driver is asked)."""
+        one = self.get(context, vm_id)
+        off = self._pluggable(one, "attach")
+        told = self.read(text).template()
+        kind = "NIC_ALIAS" if "NIC_ALIAS" in told else "NIC"
+        try:
+            with held(context.store.ipam, context.store.births):
+                card = add_card(context.store, one, kind, told.vector(kind))
+        except ResourceFault as exc:
+            raise Refused(Code.INTERNAL, str(exc)) from exc
+        if not off:
+            life.attach(context, one, kind, card)
+        return vm_id
+
+    def detach_nic(self, context: Context, vm_id: int, nic_id: int) -> int:
+        """one.vm.detachnic: from one that runs."""
+        one = self.get(context, vm_id)
+        self._need(one, "detach", one.state is State.ACTIVE and one.lcm_state is Lcm.RUNNING)
+        for kind in ("NIC", "NIC_ALIAS"):
+            cards = one.vectors(kind)
+            for card in cards:
+                if card["NIC_ID"] == str(nic_id):
+                    one.put_vectors(kind, [{**other, "ATTACH": "YES"} if other is card else other for other in cards])
+                    life.detach(context, one, kind, card)
+                    return vm_id
+        raise Refused(Code.ACTION, f"VM does not have a NIC with NIC_ID {nic_id}")
+
+    def _pluggable(self, one: VmObject, name: str) -> bool:
+        """Tell whether it is off; refuse when it neither is nor runs."""
+        off = one.state is State.POWEROFF
+        self._need(one, name, off or (one.state is State.ACTIVE and one.lcm_state is Lcm.RUNNING))
+        return off
 
     def _terminate(self, context: Context, one: VmObject, action: Action) -> None:
         if one.state is State.DONE:
@@ -164,7 +201,8 @@ class Vms(Family[VmObject]):
         if one.state in (State.PENDING, State.HOLD):
             life.done(context, one, action)
             return
-        busy = one.state is State.ACTIVE and one.lcm_state is not Lcm.RUNNING
+        ends_so = (Lcm.RUNNING, Lcm.BOOT_FAILURE, Lcm.BOOT_MIGRATE_FAILURE)
+        busy = one.state is State.ACTIVE and one.lcm_state not in ends_so
         if busy and not (action is Action.TERMINATE_HARD and one.lcm_state is Lcm.SHUTDOWN):
             why = f"Could not terminate VM {one.id}, wrong state {one.word}."
             name = next(name for name, of in _ENDS.items() if of is action)
@@ -186,6 +224,8 @@ class Vms(Family[VmObject]):
             "one.vm.deploy": Method(self.deploy, "ii|bis", writes=True),
             "one.vm.action": Method(self.action, "si", writes=True),
             "one.vm.migrate": Method(self.migrate, "iib|bii", writes=True),
+            "one.vm.attachnic": Method(self.attach_nic, "is", writes=True),
+            "one.vm.detachnic": Method(self.detach_nic, "ii", writes=True),
             "one.vm.recover": Method(self.recover, "ii", writes=True),
             "one.vmpool.info": Method(self.of_state, "iiii|s"),
             "one.template.instantiate": Method(self.instantiate, "is|bsb", writes=True),

@@ -8,13 +8,24 @@ knob ``vm_fails`` as it is when the call comes; the words in ERROR are ours.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
+from hybrid_drivers.sandbox.frontend import vmm_steps as steps
 from hybrid_drivers.sandbox.frontend.calls import Context
 from hybrid_drivers.sandbox.frontend.datastore_objects import DatastoreObject
 from hybrid_drivers.sandbox.frontend.objects import HostObject
 from hybrid_drivers.sandbox.frontend.vm_objects import Action, Lcm, State, VmObject
-from hybrid_drivers.sandbox.frontend.vm_resources import close_record, give_back, put_on, put_on_again
+from hybrid_drivers.sandbox.frontend.vm_resources import (
+    close_record,
+    give_back,
+    give_back_card,
+    put_on,
+    put_on_again,
+)
+
+NO_REASON = "-"  # what one_vmm_exec tells oned when a driver gave none
 
 
 def deploy(context: Context, vm: VmObject, host: HostObject, datastore: DatastoreObject) -> None:
@@ -25,7 +36,12 @@ def deploy(context: Context, vm: VmObject, host: HostObject, datastore: Datastor
         _arrived(vm)
         _runs(vm)
 
-    _begin(context, vm, Lcm.PROLOG, then)
+    def failed(why: str) -> None:
+        _arrived(vm)
+        _error(vm, "Error deploying virtual machine", why)
+        vm.enter(State.ACTIVE, Lcm.BOOT_FAILURE)
+
+    _begin(context, vm, Lcm.PROLOG, Drive(steps.deploy(vm.deploy_id, host.name), then, failed))
 
 
 def power_off(context: Context, vm: VmObject, action: Action) -> None:
@@ -36,7 +52,9 @@ def power_off(context: Context, vm: VmObject, action: Action) -> None:
         vm.history[-1].action = action
 
     obeys = action is Action.POWEROFF_HARD or not fails(context, "poweroff")
-    _begin(context, vm, Lcm.SHUTDOWN_POWEROFF, then if obeys else lambda: _ran_on(vm, "Error shutting down VM"))
+    told = steps.destroy(vm.history[-1].host_name, "" if obeys else NO_REASON)
+    failed = partial(_ran_on, vm, "Error shutting down VM")
+    _begin(context, vm, Lcm.SHUTDOWN_POWEROFF, Drive(told, then, failed))
 
 
 def boot(context: Context, vm: VmObject) -> None:
@@ -45,12 +63,13 @@ def boot(context: Context, vm: VmObject) -> None:
     put_on_again(vm, vm.history[-1])
     vm.history[-1].ran = _now()
 
-    def failed() -> None:
-        _error(vm, "Error deploying virtual machine")
+    def failed(why: str) -> None:
+        _error(vm, "Error deploying virtual machine", why)
         vm.enter(State.POWEROFF)
 
-    starts = not fails(context, "boot")
-    _begin(context, vm, Lcm.BOOT_POWEROFF, (lambda: _runs(vm)) if starts else failed)
+    problem = NO_REASON if fails(context, "boot") else ""
+    told = steps.deploy(vm.deploy_id, vm.history[-1].host_name, problem)
+    _begin(context, vm, Lcm.BOOT_POWEROFF, Drive(told, partial(_runs, vm), failed))
 
 
 def move(context: Context, vm: VmObject, host: HostObject, datastore: DatastoreObject, *, live: bool) -> None:
@@ -64,10 +83,24 @@ def move(context: Context, vm: VmObject, host: HostObject, datastore: DatastoreO
         transfer(context, vm)
     elif live:
         vm.history[-1].transfer = (0, 0)
-        stays = fails(context, "live")
-        _begin(context, vm, Lcm.MIGRATE, (lambda: _back(context, vm, old.sequence)) if stays else lambda: _runs(vm))
+        told = steps.migrate(vm.deploy_id, old.host_name, host.name, NO_REASON if fails(context, "live") else "")
+        back = partial(_back, context, vm, old.sequence)
+        _begin(context, vm, Lcm.MIGRATE, Drive(told, partial(_runs, vm), back))
     else:
-        _begin(context, vm, Lcm.SAVE_MIGRATE, lambda: _runs(vm))
+        back = partial(_back, context, vm, old.sequence)
+        drive = Drive(steps.save(old.host_name), lambda: _restore(context, vm, host.name), back)
+        _begin(context, vm, Lcm.SAVE_MIGRATE, drive)
+
+
+def _restore(context: Context, vm: VmObject, host: str) -> None:
+    """Let it go on from its saved state where it was moved to."""
+
+    def failed(why: str) -> None:
+        _error(vm, "Error restoring VM", why)
+        vm.enter(State.ACTIVE, Lcm.BOOT_MIGRATE_FAILURE)
+
+    vm.enter(State.ACTIVE, Lcm.BOOT_MIGRATE)
+    _drive(context, vm, Drive(steps.restore(vm.deploy_id, host), partial(_runs, vm), failed))
 
 
 def transfer(context: Context, vm: VmObject) -> None:
@@ -81,18 +114,73 @@ def transfer(context: Context, vm: VmObject) -> None:
         _error(vm, "Error executing image transfer script: Error copying disk directory to target host")
         vm.enter(State.ACTIVE, Lcm.PROLOG_MIGRATE_POWEROFF_FAILURE)
 
-    _begin(context, vm, Lcm.PROLOG_MIGRATE_POWEROFF, failed if fails(context, "move") else arrived)
+    _begin(context, vm, Lcm.PROLOG_MIGRATE_POWEROFF, Drive((), failed if fails(context, "move") else arrived))
 
 
 def terminate(context: Context, vm: VmObject, action: Action) -> None:
     """End it; one that does not end runs on."""
-    ends = not fails(context, "terminate")
-    _begin(
-        context,
-        vm,
-        Lcm.SHUTDOWN,
-        (lambda: done(context, vm, action)) if ends else lambda: _ran_on(vm, "Error canceling VM"),
-    )
+    problem = NO_REASON if fails(context, "terminate") else ""
+    ran = vm.state is State.ACTIVE
+    told = steps.destroy(vm.history[-1].host_name, problem) if ran or problem else ()
+    failed = partial(_ran_on, vm, "Error canceling VM")
+    _begin(context, vm, Lcm.SHUTDOWN, Drive(told, lambda: done(context, vm, action), failed))
+
+
+def delete(context: Context, vm: VmObject) -> None:
+    """Take it away by force: it is done, and what it had is free, before the drivers have cleaned up."""
+    if vm.state is State.ACTIVE:
+        _drive(context, vm, Drive(_cleanup(vm), lambda: None))
+    done(context, vm, Action.NONE)
+
+
+def recreate(context: Context, vm: VmObject) -> None:
+    """Take it away by force and let it wait for a host again; it keeps its addresses."""
+
+    def then() -> None:
+        close_record(vm, Action.NONE)
+        context.store.hosts[vm.history[-1].host_id].vms.discard(vm.id)
+        vm.deploy_id = ""
+        vm.enter(State.PENDING)
+
+    _begin(context, vm, Lcm.CLEANUP_RESUBMIT, Drive(_cleanup(vm), then))
+
+
+def _cleanup(vm: VmObject) -> list[steps.Step]:
+    moves = vm.lcm_state in (Lcm.MIGRATE, Lcm.SAVE_MIGRATE) and len(vm.history) > 1
+    return steps.cleanup(vm.history[-1].host_name, vm.history[-2].host_name if moves else "")
+
+
+def attach(context: Context, vm: VmObject, kind: str, card: dict[str, str]) -> None:
+    """Give one that runs a card, which is there already; it is taken back when a driver refuses."""
+
+    def ended(why: str = "") -> None:
+        kept = [{key: value for key, value in one.items() if key != "ATTACH"} for one in vm.vectors(kind)]
+        if why:
+            _error(vm, "Error attaching network interface to VM", why)
+            kept = [one for one in kept if one["NIC_ID"] != card["NIC_ID"]]
+            give_back_card(context.store, vm, card)
+        vm.put_vectors(kind, kept)
+        vm.enter(State.ACTIVE, Lcm.RUNNING)
+
+    told = steps.attach(vm.deploy_id, vm.history[-1].host_name, alias=kind == "NIC_ALIAS")
+    _begin(context, vm, Lcm.HOTPLUG_NIC, Drive(told, ended, ended))
+
+
+def detach(context: Context, vm: VmObject, kind: str, card: dict[str, str]) -> None:
+    """Take a card from one that runs; it stays when a driver fails."""
+
+    def ended(why: str = "") -> None:
+        kept = [{key: value for key, value in one.items() if key != "ATTACH"} for one in vm.vectors(kind)]
+        if why:
+            _error(vm, "Error detaching network interface from VM", why)
+        else:
+            kept = [one for one in kept if one["NIC_ID"] != card["NIC_ID"]]
+            give_back_card(context.store, vm, card)
+        vm.put_vectors(kind, kept)
+        vm.enter(State.ACTIVE, Lcm.RUNNING)
+
+    told = steps.detach(vm.history[-1].host_name, alias=kind == "NIC_ALIAS")
+    _begin(context, vm, Lcm.HOTPLUG_NIC, Drive(told, ended, ended))
 
 
 def done(context: Context, vm: VmObject, action: Action) -> None:
@@ -108,9 +196,31 @@ def fails(context: Context, word: str) -> bool:
     return word in context.knobs.vm_fails.split()
 
 
-def _begin(context: Context, vm: VmObject, during: Lcm, then: Callable[[], None]) -> None:
+@dataclass(frozen=True)
+class Drive:
+    """What the drivers do, and what comes of it: ``then``, or ``failed`` with the reason."""
+
+    steps: Sequence[steps.Step]
+    then: Callable[[], None]
+    failed: Callable[[str], None] = lambda why: None
+
+
+def _begin(context: Context, vm: VmObject, during: Lcm, drive: Drive) -> None:
     vm.enter(State.ACTIVE, during)
-    context.later(context.knobs.vm_seconds, then)
+    context.later(context.knobs.vm_seconds, lambda: _drive(context, vm, drive))
+
+
+def _drive(context: Context, vm: VmObject, drive: Drive) -> None:
+    def ended(why: str) -> None:
+        if why:
+            drive.failed(why)
+        else:
+            drive.then()
+
+    if context.vmm is not None:
+        context.vmm.begin(vm, drive.steps, ended)
+    else:
+        ended(next((one.fails for one in drive.steps if one.fails), ""))
 
 
 def _arrived(vm: VmObject) -> None:
@@ -122,23 +232,24 @@ def _runs(vm: VmObject) -> None:
     vm.enter(State.ACTIVE, Lcm.RUNNING)
 
 
-def _ran_on(vm: VmObject, why: str) -> None:
-    _error(vm, why)
+def _ran_on(vm: VmObject, what: str, why: str) -> None:
+    _error(vm, what, why)
     vm.enter(State.ACTIVE, Lcm.RUNNING)
 
 
-def _back(context: Context, vm: VmObject, sequence: int) -> None:
+def _back(context: Context, vm: VmObject, sequence: int, why: str) -> None:
     """Run on where it was, after a live migration that failed."""
     close_record(vm, Action.LIVE_MIGRATE)
     context.store.hosts[vm.history[-1].host_id].vms.discard(vm.id)
     put_on_again(vm, vm.history[sequence])
     context.store.hosts[vm.history[-1].host_id].vms.add(vm.id)
     vm.history[-1].ran = _now()
-    _ran_on(vm, "Error live migrating VM")
+    _ran_on(vm, "Error live migrating VM", why)
 
 
-def _error(vm: VmObject, why: str) -> None:
-    vm.user.set("ERROR", f"{time.strftime('%a %b %e %H:%M:%S %Y')}: {why}")
+def _error(vm: VmObject, what: str, why: str = NO_REASON) -> None:
+    told = what if why == NO_REASON else f"{what}: {why}"
+    vm.user.set("ERROR", f"{time.strftime('%a %b %e %H:%M:%S %Y')}: {told}")
 
 
 def _now() -> int:

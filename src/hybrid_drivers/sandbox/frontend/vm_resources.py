@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
+from hybrid_drivers.sandbox.frontend.address_ranges import AddressRange
 from hybrid_drivers.sandbox.frontend.family import CALLER
 from hybrid_drivers.sandbox.frontend.image_objects import ImageObject
 from hybrid_drivers.sandbox.frontend.ipam import held
@@ -28,6 +30,8 @@ def take(store: Store, vm: VmObject) -> None:
     try:
         vm.put_vectors("DISK", [_disk(store, vm, number, one) for number, one in enumerate(vm.vectors("DISK"))])
         vm.put_vectors("NIC", [_nic(store, vm, number, one) for number, one in enumerate(vm.vectors("NIC"))])
+        aliases = enumerate(vm.vectors("NIC_ALIAS"), len(vm.vectors("NIC")))
+        vm.put_vectors("NIC_ALIAS", [_card(store, vm, "NIC_ALIAS", number, one) for number, one in aliases])
         vm.template.set("AUTOMATIC_REQUIREMENTS", requirements(clusters_of(store, vm)))
     except ResourceFault:
         give_back(store, vm)
@@ -43,6 +47,32 @@ def give_back(store: Store, vm: VmObject) -> None:
         _free(store, vnet, vm.id)
     for host in store.hosts.values():
         host.vms.discard(vm.id)
+
+
+def add_card(store: Store, vm: VmObject, kind: str, asked: dict[str, str]) -> dict[str, str]:
+    """Give a machine one more card, marked as the one that is attached. Raises: ResourceFault."""
+    number = 1 + max((int(one["NIC_ID"]) for name in ("NIC", "NIC_ALIAS") for one in vm.vectors(name)), default=-1)
+    made = {**_card(store, vm, kind, number, asked), "ATTACH": "YES"}
+    vm.put_vectors(kind, [*vm.vectors(kind), made])
+    return made
+
+
+def give_back_card(store: Store, vm: VmObject, card: dict[str, str]) -> None:
+    """Take back the address of a card."""
+    vnet = store.vnets.get(int(card.get("NETWORK_ID", "-1")))
+    if vnet is not None:
+        ranges = [vnet.ranges[int(card["AR_ID"])]]
+        _beside(store, vnet, ranges, lambda: ranges[0].free(vm.id, card.get("IP") or card.get("IP6", "")))
+
+
+def _card(store: Store, vm: VmObject, kind: str, number: int, asked: dict[str, str]) -> dict[str, str]:
+    """Return a card with its address; an alias names its parent as NIC0, or by its NAME."""
+    if kind == "NIC":
+        return _nic(store, vm, number, asked)
+    parents = {one.get("NAME", f"NIC{one['NIC_ID']}"): one["NIC_ID"] for one in vm.vectors("NIC")}
+    if asked.get("PARENT") not in parents:
+        raise ResourceFault("NIC_ALIAS's parent not found")
+    return {**_nic(store, vm, number, asked), "PARENT_ID": parents[asked["PARENT"]]}
 
 
 def clusters_of(store: Store, vm: VmObject) -> set[int]:
@@ -158,13 +188,19 @@ def _nic(store: Store, vm: VmObject, number: int, asked: dict[str, str]) -> dict
 
 def _free(store: Store, vnet: VnetObject, vm_id: int) -> None:
     """Take back a machine's addresses; where a driver must be asked, that is done beside the calls."""
-    if store.ipam is None or all(one.internal or vm_id not in one.leases.values() for one in vnet.ranges.values()):
-        vnet.free(vm_id)
+    ranges = [one for one in vnet.ranges.values() if vm_id in one.leases.values()]
+    _beside(store, vnet, ranges, lambda: vnet.free(vm_id))
+
+
+def _beside(store: Store, vnet: VnetObject, ranges: list[AddressRange], work: Callable[[], None]) -> None:
+    """Do it at once, or, where a driver must be asked, beside the calls."""
+    if store.ipam is None or all(one.internal for one in ranges):
+        work()
         return
 
     def ask() -> None:
         with store.lock, held(store.ipam, vnet):
-            vnet.free(vm_id)
+            work()
 
     threading.Thread(target=ask, name="free-address", daemon=True).start()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 from hybrid_drivers.sandbox.frontend.address_ranges import RangeFault
 from hybrid_drivers.sandbox.frontend.attributes import Attributes
@@ -64,7 +65,7 @@ class Vnets(Family[VnetObject]):
                     raise self._cannot_delete(why)
                 del one.ranges[number]
         one.enter(VnetState.LOCK_DELETE)
-        context.later(context.knobs.vnet_seconds, lambda: self._gone(context.store, one))
+        context.later(context.knobs.vnet_seconds, lambda: _beside(context.store, one, "vnet_delete", self._gone))
 
     def _cannot_delete(self, why: str) -> Refused:
         return Refused(Code.ACTION, f"Cannot delete {self.word}. {why}")
@@ -158,15 +159,27 @@ class Vnets(Family[VnetObject]):
 def _make_ready(store: Store, one: VnetObject) -> None:
     """End the making of a network; one whose ranges need a driver waits for it beside the calls."""
     given = one.template.template().vectors("AR")
-    if store.ipam is None or all(vector.get("IPAM_MAD", "internal") == "internal" for vector in given):
-        _ready(store, one)
+    asks = any(vector.get("IPAM_MAD", "internal") != "internal" for vector in given)
+    _beside(store, one, "vnet_create", _ready, asks=asks)
+
+
+def _beside(
+    store: Store, one: VnetObject, action: str, then: Callable[[Store, VnetObject], None], *, asks: bool = False
+) -> None:
+    """Tell the network's driver and go on, or end in ERROR; where a driver is asked, beside the calls."""
+    ipam = store.ipam
+    if ipam is None or not (asks or ipam.has(one.vn_mad, action)):
+        then(store, one)
         return
 
     def wait_for_driver() -> None:
-        with store.lock, held(store.ipam, one):
-            _ready(store, one)
+        with store.lock, held(ipam, one):
+            if why := ipam.tell(action, one.vn_mad, one.id, one.xml(whole=True)):
+                _failed(one, why)
+            else:
+                then(store, one)
 
-    threading.Thread(target=wait_for_driver, name="vnet-create", daemon=True).start()
+    threading.Thread(target=wait_for_driver, name=action, daemon=True).start()
 
 
 def _ready(store: Store, one: VnetObject) -> None:
@@ -180,5 +193,9 @@ def _ready(store: Store, one: VnetObject) -> None:
     one.template.remove("AR", "ERROR")
     one.enter(VnetState.READY)
     if problem:
-        one.enter(VnetState.ERROR)
-        one.template.set("ERROR", f"{time.strftime('%a %b %e %H:%M:%S %Y')}: {problem}")
+        _failed(one, problem)
+
+
+def _failed(one: VnetObject, why: str) -> None:
+    one.enter(VnetState.ERROR)
+    one.template.set("ERROR", f"{time.strftime('%a %b %e %H:%M:%S %Y')}: {why}")
