@@ -153,9 +153,15 @@ def hypervisor(backend: str) -> Iterator[Hypervisor]:
         yield made
 
 
-def document(vm: int, nics: Sequence[Mapping[str, str]], aliases: Sequence[Mapping[str, str]]) -> bytes:
+def document(
+    vm: int,
+    nics: Sequence[Mapping[str, str]],
+    aliases: Sequence[Mapping[str, str]],
+    rules: Sequence[Mapping[str, str]] = (),
+) -> bytes:
     """Write ``<VM>`` as vmm_exec does: each element in a ``<TEMPLATE>`` of its own."""
-    kinds = [("NIC", one) for one in nics] + [("NIC_ALIAS", one) for one in aliases]
+    kinds = [("SECURITY_GROUP_RULE", one) for one in rules]
+    kinds += [("NIC", one) for one in nics] + [("NIC_ALIAS", one) for one in aliases]
     cards = "".join(f"<TEMPLATE><{kind}>{_elements(one)}</{kind}></TEMPLATE>" for kind, one in kinds)
     return f"<VM><ID>{vm}</ID><DEPLOY_ID/>{cards}</VM>".encode()
 
