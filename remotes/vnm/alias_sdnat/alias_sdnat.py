@@ -30,7 +30,21 @@ import shutil
 import subprocess
 import sys
 import time
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple, Type, Union
+from typing import (
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    Type,
+    TypeVar,
+    Union,
+)
 from xml.etree import ElementTree
 from xml.parsers import expat
 
@@ -675,23 +689,33 @@ class Commands:
     def __init__(self) -> None:
         self._path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/usr/bin", "/bin"))
         self._sudo = ["sudo", "-n"] if os.geteuid() else []
-        self._allowed: Set[str] = set()
+        self._allowed: Dict[str, bool] = {}
 
     def has(self, program: str) -> bool:
         """Tell whether a program is installed."""
         return shutil.which(program, path=self._path) is not None
 
+    def may(self, words: Sequence[str]) -> bool:
+        """Tell whether a command is allowed. It is asked first, since sudo mails refusals to the administrator."""
+        what = words[0] if "ables" in words[0] or words[0] == "nft" else " ".join(words[:2])  # sudoers: 'ip route *'
+        if self._sudo and what not in self._allowed:
+            self._allowed[what] = self._run([*self._sudo, "-l", *words], "").returncode == 0
+        return self._allowed.get(what, True)
+
     def run(self, words: Sequence[str], stdin: str = "") -> str:
         """Return what a command prints. Raises: Problem."""
-        if self._sudo and words[0] not in self._allowed:  # asked first: sudo mails refusals to the administrator
-            if self._run([*self._sudo, "-l", words[0]], "").returncode:
-                raise Problem(f"sudo does not let user {os.geteuid()} run {words[0]} on this host")
-            self._allowed.add(words[0])
+        if not self.may(words):
+            raise Problem(f"sudo does not let user {os.geteuid()} run {words[0]} on this host")
         done = self._run(self._sudo + list(words), stdin)
         if done.returncode:
             said = " ".join(done.stderr.split())[:300] or f"exit code {done.returncode}"
             raise Problem(f"'{' '.join(words)[:200]}' failed on this host: {said}")
         return str(done.stdout)
+
+    def look(self, words: Sequence[str]) -> str:
+        """Return what a command prints that everybody may run; empty when it fails."""
+        done = self._run(words, "")
+        return "" if done.returncode else str(done.stdout)
 
     def _run(self, words: Sequence[str], stdin: str) -> "subprocess.CompletedProcess[str]":
         try:
@@ -832,7 +856,11 @@ class Run:
 
     def check(self) -> None:
         """Action ``pre``: nothing is changed yet, since nobody cleans up where a live migration did not arrive."""
-        for family in sorted({rule.family for rule in self.wanted()[0]}):
+        self.look_for_keepers({rule.family for rule in self.wanted()[0]})
+
+    def look_for_keepers(self, families: Set[int]) -> None:
+        """See that rules of some families can be made here."""
+        for family in sorted(families):
             usable, why = tables(self.commands, family, self.names)
             if not usable:
                 self._unusable(family, why)
@@ -858,7 +886,7 @@ class Run:
                 ids.add(nic_id(self.vm, card))
             except Problem as problem:
                 self.problems.append(str(problem))
-        return self._manages(ids)
+        return self.manages(ids)
 
     def wanted(self) -> Tuple[List[Rule], Callable[[Rule], bool]]:
         """Return the rules of the cards the run is about, and what tells the rules it looks after."""
@@ -875,9 +903,9 @@ class Run:
             else:
                 rules += found
                 self.groups.update(groups)
-        return rules, self._manages({rule.nic for rule in rules})
+        return rules, self.manages({rule.nic for rule in rules})
 
-    def _manages(self, ids: Set[int]) -> Callable[[Rule], bool]:
+    def manages(self, ids: Set[int]) -> Callable[[Rule], bool]:
         """A run looks after the cards it is about, and those that the machine no longer has."""
         named = self.ids()
         complete = all(map(NUMBER.fullmatch, named))
@@ -892,7 +920,7 @@ class Run:
         for family in (4, 6):
             mine = [rule for rule in wanted if rule.family == family]
             usable, why = tables(self.commands, family, self.names)
-            if not usable and (mine or (why and family in self._families())):
+            if not usable and (mine or (why and family in self.families())):
                 self._unusable(family, why)
             for place, (keeper, entries) in enumerate(usable):
                 here = [] if place else mine
@@ -904,7 +932,8 @@ class Run:
                     self.problems.append(f"VM {self.vm.id}: {problem}")
                     self._undo(keeper, add)
 
-    def _families(self) -> Set[int]:
+    def families(self) -> Set[int]:
+        """Return the families of the addresses that the cards have."""
         cards = self.concerned()
         return {family for family, keys in ADDRESS_KEYS.items() if any(one.get(key) for one in cards for key in keys)}
 
@@ -935,8 +964,8 @@ def setting(path: str) -> str:
         return ""
 
 
-Actions = Dict[str, Callable[[Run], None]]
-ACTIONS: Actions = {
+AnyRun = TypeVar("AnyRun", bound=Run)
+ACTIONS: Dict[str, Callable[[Run], None]] = {
     "pre": Run.check,
     "post": Run.put,
     "clean": Run.clean,
@@ -950,7 +979,9 @@ def main(action: str, data: bytes) -> Tuple[int, str]:
     return act(Run, ACTIONS, action, data)
 
 
-def act(kind: Type[Run], actions: Actions, action: str, data: bytes) -> Tuple[int, str]:
+def act(
+    kind: Type[AnyRun], actions: Mapping[str, Callable[[AnyRun], None]], action: str, data: bytes
+) -> Tuple[int, str]:
     """Carry out an action of a driver, as ``main``."""
     driver = kind.names.driver
     told: List[str] = []
@@ -971,7 +1002,12 @@ def act(kind: Type[Run], actions: Actions, action: str, data: bytes) -> Tuple[in
     return (1 if problems else 0), "".join(line + "\n" for line in lines)
 
 
+def stdin() -> bytes:
+    """Return standard input, or as much of it as shows that it is too long."""
+    return sys.stdin.buffer.read(MAX_INPUT + 1)
+
+
 if __name__ == "__main__":
-    code, said = main(sys.argv[1] if len(sys.argv) > 1 else "", sys.stdin.buffer.read(MAX_INPUT + 1))
+    code, said = main(sys.argv[1] if len(sys.argv) > 1 else "", stdin())
     sys.stderr.write(said)
     sys.exit(code)

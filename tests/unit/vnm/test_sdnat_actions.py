@@ -243,10 +243,12 @@ def test_oneadmin_runs_commands_by_sudo(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     sudo(tmp_path, 'printf "%s\\n" "$*"; cat')
     assert Commands().run(["iptables", "-t", "nat", "-S"], "x\n") == "-n iptables -t nat -S\nx\n"
-    sudo(tmp_path, f'echo "asked $*" >>{tmp_path}/asked; [ "$*" != "-n -l nft" ]')
+    sudo(tmp_path, f'echo "asked $*" >>{tmp_path}/asked; [ "$*" != "-n -l nft list tables" ]')
     with pytest.raises(Problem, match="sudo does not let user 9869 run nft on this host"):
         Commands().run(["nft", "list", "tables"])
-    assert (tmp_path / "asked").read_text() == "asked -n -l nft\n"  # what is refused is not tried: sudo would mail that
+    assert (
+        tmp_path / "asked"
+    ).read_text() == "asked -n -l nft list tables\n"  # what is refused is not tried: sudo would mail that
     sudo(tmp_path, "[ $2 = -l ] || { echo 'iptables: Permission denied' >&2; exit 4; }")
     with pytest.raises(Problem, match="'iptables -S' failed on this host: iptables: Permission denied"):
         Commands().run(["iptables", "-S"])
