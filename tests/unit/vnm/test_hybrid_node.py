@@ -183,6 +183,19 @@ def test_a_detached_card_goes_alone(host: NodeTables) -> None:
     assert made != host.everything()
 
 
+def test_a_card_that_failed_to_attach_later_is_forgotten_by_the_next_action(host: NodeTables) -> None:
+    """oned runs no clean for it; and a gateway that changed is followed."""
+    own = {**ALIAS, "EXTERNAL": "NO", "HYBRID_ADDRESS": "198.51.100.8"}
+    fine(host, "remote_post", HERE)
+    made = host.everything()
+    fine(host, "remote_post", HERE, {**own, "ATTACH": "YES", "GATEWAY": "198.51.100.1"})
+    assert set(host.routes) == {PUBLIC, "198.51.100.8"}
+    fine(host, "update_sg", NIC)
+    assert host.everything() == made
+    fine(host, "remote_post", {**HERE, "GATEWAY": "203.0.113.2"})
+    assert host.proxies == {("203.0.113.2", "br0")}
+
+
 def test_a_gateway_that_is_the_host_itself_needs_no_proxy(host: NodeTables) -> None:
     fine(host, "remote_post", {**HERE, "GATEWAY": "192.168.150.1"})
     assert host.proxies == set()
