@@ -64,7 +64,6 @@ def lab(shared: tuple[Hypervisor, list[str]]) -> Iterator[Hypervisor]:
     for place in sorted(made.used):
         name, _, node = place.partition("@")
         does(made, "remote_clean", name, routed(), on=node)
-    made.used.clear()
     assert [state(made, node) for node in NODES] == before
 
 
@@ -113,7 +112,8 @@ def does(
     on: str = "hypervisor",
     rules: Sequence[Mapping[str, str]] = (),
 ) -> None:
-    lab.used.add(f"{name}@{on}")
+    whole = action == "remote_clean" and not any("ATTACH" in one for one in aliases)
+    lab.used = lab.used - {f"{name}@{on}"} if whole else lab.used | {f"{name}@{on}"}
     xml = document(VMS[name], [nic], aliases, rules)
     assert lab.drive(action, xml, driver=HYBRID, on=on) == (0, "")
 

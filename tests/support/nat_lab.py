@@ -90,7 +90,7 @@ ip address add 198.18.{net}.2/24 dev eth{n}; ip address add fd{net}::2/64 dev et
 ip link set lo up
 """
 _ALIASES = "ip route add 198.51.100.0/24 via 198.18.77.1; ip route add fd51::/64 via fd77::1"
-# What a host has: programs are hidden or replaced in a mount namespace of the one command.
+# What a host has: programs are hidden or replaced in a mount namespace of the drivers.
 _LEGACY = 'mount --bind "$(readlink -f "$(command -v iptables-legacy)")" "$(readlink -f "$(command -v iptables)")"'
 _HIDDEN = 'mount --bind /dev/null "$(readlink -f "$(command -v %s)")"'
 BACKENDS: Mapping[str, str] = {
@@ -109,6 +109,9 @@ class Hypervisor:
     stack: ExitStack = field(repr=False)
     agents: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict, repr=False)
 
+    hosts: dict[str, list[str]] = field(
+        default_factory=dict, repr=False
+    )  # what enters a node with a backend's programs
     used: set[str] = field(default_factory=set, repr=False)  # machines that a test's drivers were run for
 
     def space(self, name: str) -> str:
@@ -128,20 +131,32 @@ class Hypervisor:
         self, action: str, document: bytes, *, backend: str = "", driver: Path = DRIVER, on: str = "hypervisor"
     ) -> tuple[int, str]:
         """Run an action as vmm_exec does; return exit code and standard error."""
-        script = f'{BACKENDS[backend or self.backend]}; exec "{driver}/{action}"'
-        done = self.run(on, script, base64.b64encode(document) + b"\n")
+        command = [*self.inside(on, backend or self.backend), f"{driver}/{action}"]
+        done = subprocess.run(command, input=base64.b64encode(document) + b"\n", capture_output=True, timeout=30)
         assert done.stdout == b""
         return done.returncode, done.stderr.decode()
 
     def start(self, action: str, document: bytes) -> subprocess.Popen[bytes]:
         """Begin an action and do not wait for it."""
-        script = f'{BACKENDS[self.backend]}; exec "{DRIVER}/{action}"'
-        command = ["ip", "netns", "exec", self.space("hypervisor"), "sh", "-ec", script]
+        command = [*self.inside("hypervisor", self.backend), f"{DRIVER}/{action}"]
         begun = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
         assert begun.stdin is not None
         begun.stdin.write(base64.b64encode(document))
         begun.stdin.close()
         return begun
+
+    def inside(self, node: str, backend: str) -> list[str]:
+        """Return what runs a command on a node that has a backend's programs; made once, of several processes."""
+        name = f"{node} {backend}"
+        if name not in self.hosts:
+            script = f"{BACKENDS[backend]}; echo made; exec sleep infinity"
+            command = ["ip", "netns", "exec", self.space(node), "sh", "-ec", script]
+            holder = self.stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
+            self.stack.callback(holder.kill)
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == b"made\n"
+            self.hosts[name] = ["nsenter", "-t", str(holder.pid), "-n", "-m"]
+        return self.hosts[name]
 
     def ask(self, space: str, address: str, *, patience: float = 0.3, port: int = 80) -> str:
         """Return what answers at an address, ``<peer> <own>`` as seen there; empty when nothing does."""
@@ -197,6 +212,7 @@ class Hypervisor:
         ends += [f"198.18.{77 + number}.2", f"fd{77 + number}::2"]
         while not all(self.ask(node, one) for one in ends):
             assert time.monotonic() < until
+            time.sleep(0.05)
 
 
 @contextmanager

@@ -21,7 +21,6 @@ import base64
 import binascii
 import contextlib
 import fcntl
-import hashlib
 import ipaddress
 import os
 import re
@@ -45,7 +44,6 @@ from typing import (
     TypeVar,
     Union,
 )
-from xml.etree import ElementTree
 from xml.parsers import expat
 
 MAX_INPUT = 8 * 1024 * 1024  # bytes
@@ -170,6 +168,8 @@ class Group(NamedTuple):
     @property
     def digest(self) -> str:
         """Return what the chain is named by: with other contents it is another chain."""
+        import hashlib  # a tenth of a run's start, and often not needed
+
         return hashlib.sha256(repr(self).encode()).hexdigest()[:12]
 
 
@@ -202,39 +202,57 @@ def read_vm(data: bytes) -> Vm:
     if len(data) > MAX_INPUT:
         raise Problem(f"standard input is longer than {MAX_INPUT} bytes")
     try:
-        root = parse_xml(base64.b64decode(b"".join(data.split()), validate=True))
+        text = base64.b64decode(b"".join(data.split()), validate=True)
     except (binascii.Error, ValueError):
         raise Problem("standard input is not base64, as OpenNebula hands a VM over") from None
-    number = (root.findtext("ID") or "").strip()
-    if root.tag != "VM" or not NUMBER.fullmatch(number):
+    found = _Reader(text)
+    if found.root != "VM" or not NUMBER.fullmatch(found.id):
         raise Problem("standard input is not a VM document with an ID")
-    kinds = ("NIC", "NIC_ALIAS", "PCI", "SECURITY_GROUP_RULE")
-    nics, aliases, devices, allowed = ([_card(one) for one in root.findall("TEMPLATE/" + kind)] for kind in kinds)
-    return Vm(int(number), nics, aliases, devices, allowed)
+    return Vm(
+        int(found.id), *(found.cards.get(kind, []) for kind in ("NIC", "NIC_ALIAS", "PCI", "SECURITY_GROUP_RULE"))
+    )
 
 
-def parse_xml(data: bytes) -> ElementTree.Element:
-    """Parse a document without a type declaration: there is none in what OpenNebula sends, and entities need one."""
-    builder = ElementTree.TreeBuilder()
-    parser = expat.ParserCreate("utf-8")
-    parser.buffer_text = True
-    parser.StartElementHandler = builder.start
-    parser.EndElementHandler = builder.end
-    parser.CharacterDataHandler = builder.data
-    parser.StartDoctypeDeclHandler = _refuse_doctype
-    try:
-        parser.Parse(data, True)
-    except expat.ExpatError as exc:
-        raise Problem(f"standard input is not XML: {exc}") from None
-    return builder.close()
+class _Reader:
+    """What is read of a document: ``ID``, and the vectors in each ``TEMPLATE``. Raises: Problem.
+
+    A document type declaration is refused: there is none in what OpenNebula sends, and entities need one. ElementTree
+    would take longer to load than all the reading.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.root = self.id = ""
+        self.cards: Dict[str, List[Card]] = {}
+        self._path: List[str] = []
+        self._text: List[str] = []
+        parser = expat.ParserCreate("utf-8")
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.CharacterDataHandler = self._text.append
+        parser.StartDoctypeDeclHandler = _refuse_doctype
+        try:
+            parser.Parse(data, True)
+        except expat.ExpatError as exc:
+            raise Problem(f"standard input is not XML: {exc}") from None
+
+    def _start(self, name: str, _: Dict[str, str]) -> None:
+        self.root = self.root or name
+        self._path.append(name)
+        self._text.clear()
+        if len(self._path) == 3 and self._path[1] == "TEMPLATE":
+            self.cards.setdefault(name, []).append({})
+
+    def _end(self, name: str) -> None:
+        if len(self._path) == 4 and self._path[1] == "TEMPLATE":
+            self.cards[self._path[2]][-1][name] = "".join(self._text).strip()
+        elif self._path[1:] == ["ID"]:
+            self.id = "".join(self._text).strip()
+        self._path.pop()
+        self._text.clear()
 
 
 def _refuse_doctype(*_: object) -> None:
     raise Problem("standard input holds a document type declaration, which is not accepted")
-
-
-def _card(element: ElementTree.Element) -> Card:
-    return {one.tag: (one.text or "").strip() for one in element}
 
 
 # --- what is wanted ---------------------------------------------------------------------------------------------------
