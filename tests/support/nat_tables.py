@@ -1,11 +1,12 @@
-"""What ``iptables`` and ``nft`` keep, in memory: as much of both as ``alias_sdnat`` uses, and strict about it.
+"""What ``iptables`` and ``nft`` keep, in memory: as much as the drivers on hypervisors use, and strict about it.
 
 A command they would refuse is a ``Problem``, as from the driver's own ``Commands``. That the real ones take the same
-commands is the matter of ``tests/e2e/test_alias_sdnat.py``.
+commands is the matter of ``tests/e2e/test_{alias_sdnat,hybrid_node}.py``.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from collections.abc import Callable, Collection, Sequence
@@ -13,7 +14,8 @@ from dataclasses import dataclass, field
 
 from remotes.vnm.alias_sdnat.alias_sdnat import Commands, Problem
 
-BUILT_IN = ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING")
+BUILT_IN = {"nat": ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"), "filter": ("INPUT", "FORWARD", "OUTPUT")}
+TARGETS = {"nat": ("DNAT", "SNAT"), "filter": ("RETURN", "DROP")}
 
 
 def check(holds: object, why: str) -> None:
@@ -23,10 +25,14 @@ def check(holds: object, why: str) -> None:
 
 @dataclass
 class IptablesTable:
-    """The nat table of one family; rules are what follows ``-A CHAIN``."""
+    """A table of one family; rules are what follows ``-A CHAIN``."""
 
     width: int
-    chains: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in BUILT_IN})
+    name: str
+    chains: dict[str, list[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.chains = {name: [] for name in BUILT_IN[self.name]}
 
     def run(self, words: Sequence[str]) -> str:
         verb, *rest = words
@@ -35,18 +41,30 @@ class IptablesTable:
         chain, *rest = rest
         if verb == "-N":
             check(chain not in self.chains, "Chain already exists.")
+            check(len(chain) <= 28, f"chain name {chain} too long (must be under 29 chars)")
             self.chains[chain] = []
             return ""
         check(chain in self.chains, "No chain by that name.")
-        {"-I": self._insert, "-D": self._delete, "-X": self._remove}[verb](chain, rest)
+        does = {"-I": self._insert, "-A": self._append, "-D": self._delete, "-F": self._flush, "-X": self._remove}
+        does[verb](chain, rest)
         return ""
 
     def _insert(self, chain: str, rest: Sequence[str]) -> None:
         at = int(rest[0])
         check(1 <= at <= len(self.chains[chain]) + 1, "Index of insertion too big.")
-        jump = rest[rest.index("-j") + 1]
-        check(jump in ("DNAT", "SNAT") or jump in self.chains, "Couldn't load target.")
-        self.chains[chain].insert(at - 1, self._shown(rest[1:]))
+        self.chains[chain].insert(at - 1, self._made(rest[1:]))
+
+    def _append(self, chain: str, rest: Sequence[str]) -> None:
+        self.chains[chain].append(self._made(rest))
+
+    def _made(self, words: Sequence[str]) -> str:
+        for verb, target in itertools.pairwise(words):
+            if verb == "-g" or (verb == "-j" and target not in TARGETS[self.name]):
+                check(target in self.chains, "Couldn't load target.")
+        return self._shown(words)
+
+    def _flush(self, chain: str, _rest: Sequence[str]) -> None:
+        self.chains[chain].clear()
 
     def _delete(self, chain: str, rest: Sequence[str]) -> None:
         rule = self._shown(rest)
@@ -55,7 +73,8 @@ class IptablesTable:
 
     def _remove(self, chain: str, _rest: Sequence[str]) -> None:
         check(not self.chains[chain], "Directory not empty.")
-        check(not any(f"-j {chain}" in rule for rules in self.chains.values() for rule in rules), "Too many links.")
+        rules = [rule.split() for rules in self.chains.values() for rule in rules]
+        check(not any(chain in rule for rule in rules), "Too many links.")
         del self.chains[chain]
 
     def _shown(self, words: Sequence[str]) -> str:
@@ -68,8 +87,8 @@ class IptablesTable:
         return f'"{word}"' if before == "--comment" else word
 
     def _list(self) -> str:
-        built_in = [f"-P {name} ACCEPT" for name in BUILT_IN]
-        own = [f"-N {name}" for name in self.chains if name not in BUILT_IN]
+        built_in = [f"-P {name} ACCEPT" for name in BUILT_IN[self.name]]
+        own = [f"-N {name}" for name in self.chains if name not in BUILT_IN[self.name]]
         rules = [f"-A {name} {rule}" for name, rules in self.chains.items() for rule in rules]
         return "".join(line + "\n" for line in [*built_in, *own, *rules])
 
@@ -97,7 +116,9 @@ class NatTables(Commands):
     def __init__(self, programs: Collection[str] = ("iptables", "ip6tables", "nft")) -> None:
         super().__init__()
         self.programs = set(programs)
-        self.iptables = {"iptables": IptablesTable(32), "ip6tables": IptablesTable(128)}
+        widths = {"iptables": 32, "ip6tables": 128}
+        self.iptables = {name: IptablesTable(width, "nat") for name, width in widths.items()}
+        self.filters = {name: IptablesTable(width, "filter") for name, width in widths.items()}
         self.nft: dict[str, NftTable] = {}
         self.changes: list[str] = []
         self.refuse: Callable[[str], None] = lambda _: None
@@ -110,10 +131,19 @@ class NatTables(Commands):
         check(words[0] in self.programs, f"{words[0]} cannot be run")
         if words[0] == "nft":
             return self._nft(words, stdin)
-        check(words[1:5] == ["-w", "10", "-t", "nat"], f"unexpected {words}")
+        check(words[1:4] == ["-w", "10", "-t"], f"unexpected {words}")
         if words[5] != "-S":
             self._changing(shlex.join(words))
-        return self.iptables[words[0]].run(words[5:])
+        return {"nat": self.iptables, "filter": self.filters}[words[4]][words[0]].run(words[5:])
+
+    def everything(self) -> str:
+        return f"{self.iptables} {self.filters} {self.nft}"
+
+    def rules(self) -> list[str]:
+        """Return all rules, in their order."""
+        tables = [*self.iptables.values(), *self.filters.values()]
+        texts = [rule for table in tables for rules in table.chains.values() for rule in rules]
+        return texts + [rule for table in self.nft.values() for _, rules in table.chains.values() for _, rule in rules]
 
     def _changing(self, what: str) -> None:
         self.refuse(what)
@@ -140,7 +170,15 @@ class NatTables(Commands):
         elif (verb, kind) == ("add", "chain"):
             hook = re.sub(r"[{}]", "", " ".join(rest[1:])).strip()
             self.nft[table].chains.setdefault(rest[0], (hook, []))
+        elif (verb, kind) == ("flush", "chain"):
+            self.nft[table].chains[rest[0]][1].clear()
+        elif (verb, kind) == ("delete", "chain"):
+            every = [text.split() for _, rules in self.nft[table].chains.values() for _, text in rules]
+            check(not any(rest[0] in words for words in every), "Device or resource busy")
+            check(not self.nft[table].chains.pop(rest[0])[1], "Device or resource busy")
         else:
+            targets = [after for word, after in itertools.pairwise(rest) if word in ("jump", "goto")]
+            check(all(one in self.nft[table].chains for one in targets), "No such file or directory")
             self._rule(verb, self.nft[table].chains[rest[0]][1], rest[1:])
 
     def _rule(self, verb: str, rules: list[tuple[int, str]], rest: Sequence[str]) -> None:

@@ -34,18 +34,24 @@ def recorded(name: str, vn_mad: str = "alias_sdnat") -> bytes:
 def rules(nic: Mapping[str, str], alias: Mapping[str, str]) -> tuple[list[Rule], list[str]]:
     warnings: list[str] = []
     vm = read_vm(stdin(document(4, [nic], [alias])))
-    return rules_of(vm, vm.aliases[0], warnings.append), warnings
+    return rules_of(vm, vm.aliases[0], warnings.append)[0], warnings
 
 
 def test_the_recorded_documents_are_understood() -> None:
     vm = read_vm(stdin(recorded("post")))
     assert vm.id == 4
     (alias,) = concerned(vm)
-    assert rules_of(vm, alias, lambda _: None) == [
-        Rule(4, 1, "in", "198.51.100.8", "192.168.150.5"),
-        Rule(4, 1, "out", "198.51.100.8", "192.168.150.5", "br0"),
-        Rule(4, 1, "back", "198.51.100.8", "192.168.150.5", "br0"),
-    ]
+    assert rules_of(vm, alias, lambda _: None) == (
+        [
+            Rule(4, 1, "in", "198.51.100.8", "192.168.150.5"),
+            Rule(4, 1, "out", "198.51.100.8", "192.168.150.5", "br0"),
+            Rule(4, 1, "back", "198.51.100.8", "192.168.150.5", "br0"),
+            Rule(4, 1, "via", "198.51.100.8", "192.168.150.5"),
+            Rule(4, 1, "leaves", "", "192.168.150.5", "br0"),
+            Rule(4, 1, "turns", "", "192.168.150.5", "br0"),
+        ],
+        {},
+    )
     plugged = read_vm(stdin(recorded("post.nic_attach")))
     assert [one["NIC_ID"] for one in concerned(plugged)] == ["2"]  # the other one was there before
     assert concerned(read_vm(stdin(recorded("post", "packet")))) == []
@@ -81,14 +87,14 @@ def test_each_family_both_sides_have_is_translated(
 
 def test_a_family_the_parent_lacks_is_told_and_the_other_one_done() -> None:
     found, (warning,) = rules(NIC, {**ALIAS, "IP6": "fd51::8"})
-    assert {one.alias for one in found} == {"198.51.100.8"}
+    assert {one.alias for one in found if one.what == "in"} == {"198.51.100.8"}
     assert warning == "VM 4: NIC alias 1: fd51::8 stays unreachable, its parent has no IPv6 address"
 
 
 def test_without_a_bridge_all_that_the_parent_sends_is_translated() -> None:
     found, _ = rules({**NIC, "BRIDGE": ""}, ALIAS)
-    assert [(one.what, one.bridge) for one in found] == [("in", ""), ("out", "")]
-    assert alias_sdnat.iptables_words(found[1])[:3] == ["-s", "192.168.150.5", "-m"]
+    assert [(one.what, one.bridge) for one in found] == [("in", ""), ("out", ""), ("via", ""), ("leaves", "")]
+    assert alias_sdnat.iptables_words(alias_sdnat.NAMES, found[1])[:3] == ["-s", "192.168.150.5", "-m"]
 
 
 @pytest.mark.parametrize(
@@ -108,7 +114,7 @@ def test_without_a_bridge_all_that_the_parent_sends_is_translated() -> None:
         ({}, {"IP": "224.0.0.1"}, "which cannot be translated"),
         ({"IP6": "fe80::1"}, {"IP6": "fd51::8"}, "which cannot be translated"),
         ({"IP6": "fe80::1%br0"}, {"IP6": "fd51::8"}, "fe80::1%br0"),
-        ({"BRIDGE": "br0 -j ACCEPT"}, {}, "'br0 -j ACCEPT', cannot be an interface"),
+        ({"BRIDGE": "br0 -j ACCEPT"}, {}, "'br0 -j ACCEPT' for its BRIDGE, which cannot be an interface"),
         ({"BRIDGE": 'br"0'}, {}, "cannot be an interface"),
         ({"BRIDGE": "br+"}, {}, "cannot be an interface"),
         ({"BRIDGE": "a-bridge-of-sixteen"}, {}, "cannot be an interface"),
@@ -149,12 +155,13 @@ def test_a_document_in_lines_is_read() -> None:
 
 def test_comments_say_it_all_and_fit_into_nft() -> None:
     long = "fd00:1111:2222:3333:4444:5555:6666:777"
-    for what in ("in", "out", "back"):
+    for what in ("in", "out", "back", "via"):
         rule = Rule(999999999, 999999999, what, long + "1", long + "2", "br-of-15-bytes1")
-        assert Rule.of_comment(rule.comment) == rule
-        assert len(rule.comment) <= 127
+        assert Rule.of_comment(rule.comment("sdnat"), "sdnat") == rule
+        assert len(rule.comment("sdnat")) <= 127
+        assert Rule.of_comment(rule.comment("sdnat"), "hybrid") is None
     for text in ("", "sdnat", "sdnat/x/1/in/a/b/c", "nodeport/4/1/in/a/b/c", "sdnat/4/1/in/a/b"):
-        assert Rule.of_comment(text) is None
+        assert Rule.of_comment(text, "sdnat") is None
 
 
 # --- as it runs on a host ---------------------------------------------------------------------------------------------

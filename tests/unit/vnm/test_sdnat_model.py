@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from remotes.vnm.alias_sdnat.alias_sdnat import Rule
+from remotes.vnm.alias_sdnat.alias_sdnat import filters_of, translation
 from tests.support.nat_tables import NatTables
 from tests.unit.vnm.test_sdnat_actions import act, comments
 from tests.unit.vnm.test_sdnat_document import ALIAS, NIC
@@ -39,7 +39,7 @@ class Host(RuleBasedStateMachine):
     """A host, its machines and an administrator."""
 
     tables: NatTables
-    bare: tuple[str, str]
+    bare: str
 
     @initialize(programs=st.sampled_from([("iptables", "ip6tables"), ("nft",), ("iptables", "ip6tables", "nft")]))
     def begin(self, programs: tuple[str, ...]) -> None:
@@ -47,10 +47,7 @@ class Host(RuleBasedStateMachine):
         self.machines = {vm: Machine() for vm in VMS}
         for table in self.tables.iptables.values():
             table.run(["-I", "POSTROUTING", "1", "-m", "comment", "--comment", "docker", "-j", "SNAT"])
-        self.bare = self.everything()
-
-    def everything(self) -> tuple[str, str]:
-        return str(self.tables.iptables), str(self.tables.nft)
+        self.bare = self.tables.everything()
 
     def act(self, vm: int, action: str, aliases: Sequence[dict[str, str]]) -> None:
         others = [{**card(vm, 99), "VN_MAD": "hybrid", "IP": "nonsense"}]
@@ -114,17 +111,18 @@ class Host(RuleBasedStateMachine):
         if not hasattr(self, "tables"):
             return
         expected = sorted(
-            Rule(vm, alias, what, outside, inside, "" if what == "in" else "br0").comment
+            found.comment("sdnat")
             for vm, machine in self.machines.items()
             for alias in machine.rules
             for outside, inside in zip(
                 (card(vm, alias)["IP"], card(vm, alias)["IP6"]), (nic(vm)["IP"], nic(vm)["IP6"]), strict=True
             )
-            for what in ("in", "out", "back")
+            for nat in [translation(vm, alias, outside, inside, "br0")]
+            for found in [*nat, *filters_of(nat, "", "")]
         )
         assert sorted(comments(self.tables)) == expected
         if not expected:
-            assert self.everything() == self.bare
+            assert self.tables.everything() == self.bare
 
     @invariant()
     def outgoing_connections_keep_the_address_of_the_first_alias(self) -> None:
