@@ -14,6 +14,7 @@ from hybrid_drivers.agent.address_collector import AddressCollector
 from hybrid_drivers.agent.collector import Collector
 from hybrid_drivers.agent.configuring import Configuring
 from hybrid_drivers.agent.departures import Departures
+from hybrid_drivers.agent.hooks import AliasIp, NoAddresses
 from hybrid_drivers.agent.im import Monitoring
 from hybrid_drivers.agent.ipam import Ipam
 from hybrid_drivers.agent.keys import FrontEndKeys
@@ -30,6 +31,7 @@ from hybrid_drivers.config import Location
 from hybrid_drivers.errors import HybridError
 from hybrid_drivers.oned import actions
 from hybrid_drivers.oned.api import Oned, read_session
+from hybrid_drivers.oned.hook_actions import parse_hook
 from hybrid_drivers.oned.ipam_actions import parse_ipam
 from hybrid_drivers.oned.process import Answer, Call
 
@@ -48,6 +50,7 @@ class HybridCore:
         self.collector = Collector(parts, self.reconciler)
         self._ipam = Ipam(parts)
         self.address_collector = AddressCollector(parts, self._ipam.reservations)
+        self._hooks = AliasIp(parts.oned, NoAddresses())  # in its place goes what answers vnm/hybrid post and clean
         self._monitor_file = MonitorFile(parts)
         self._monitoring = Monitoring(parts, self.reconciler, self._monitor_file)
         self._machines = Machines5(parts, self.reconciler)
@@ -77,6 +80,8 @@ class HybridCore:
             return self._configuring.answer(call)
         if call.family == "ipam":
             return self._ipam.answer(parse_ipam(call))
+        if call.family == "hooks":
+            return self._hooks.answer(parse_hook(call))
         action = actions.parse(call)
         if isinstance(action, actions.StartMonitor):
             return self._monitoring.start(action)
