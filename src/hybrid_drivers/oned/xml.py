@@ -223,6 +223,13 @@ def parse_zone(data: str, what: str = "oned's reply") -> Template:
     return parse(data, "ZONE", what, OnedError).template()
 
 
+def parse_hooks(data: str, what: str) -> list[Node]:
+    """Return the elements of ``<HOOK_POOL>``, or the one that ``<HOOK>`` is. Raises: OnedError."""
+    if data.lstrip().startswith("<HOOK>"):
+        return [parse(data, "HOOK", what, OnedError)]
+    return parse(data, "HOOK_POOL", what, OnedError).nodes("HOOK")
+
+
 def parse_raft(data: str, what: str = "oned's reply") -> RaftState:
     """Read the state in ``<RAFT>``. Raises: OnedError."""
     return parse(data, "RAFT", what, OnedError).need("STATE", raft_state)

@@ -91,9 +91,10 @@ class AddressRange:
         self._note()
         return {"AR_ID": str(self.id), **counted.addresses(self.told, index)}
 
-    def free(self, vm_id: int) -> None:
-        """Take back all a machine has; what the driver does not let go stays."""
-        for index in sorted(index for index, holder in self.leases.items() if holder == vm_id):
+    def free(self, vm_id: int, mac: str = "") -> None:
+        """Take back all a machine has (``mac``: what one card has); what the driver does not let go stays."""
+        held = sorted(index for index, holder in self.leases.items() if holder == vm_id)
+        for index in held if not mac else [one for one in held if counted.addresses(self.told, one)["MAC"] == mac]:
             if self.internal or self._ask("free_address", self._address_xml(index)).ok:
                 self.leases.pop(index, None)
                 self._note()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from hybrid_drivers.sandbox.frontend import vm_cards as cards
 from hybrid_drivers.sandbox.frontend import vm_life as life
 from hybrid_drivers.sandbox.frontend.attributes import Attributes
 from hybrid_drivers.sandbox.frontend.calls import Code, Context, Method, Refused, change_template
@@ -79,6 +80,7 @@ class Vms(Family[VmObject]):
 
     def _make(self, context: Context, attributes: Attributes, hold: bool, word: str) -> int:
         store, made = context.store, VmObject.of(attributes)
+        made.changed = store.vm_changed
         with held(store.ipam, store.births):
             made.id = store.machines.next_id
             made.name = made.name or f"one-{made.id}"
@@ -158,6 +160,16 @@ class Vms(Family[VmObject]):
         life.transfer(context, one)
         return vm_id
 
+    def attach_card(self, context: Context, vm_id: int, text: str) -> int:
+        """one.vm.attachnic."""
+        cards.attach(context, self.get(context, vm_id), self.read(text))
+        return vm_id
+
+    def detach_card(self, context: Context, vm_id: int, number: int) -> int:
+        """one.vm.detachnic."""
+        cards.detach(context, self.get(context, vm_id), number)
+        return vm_id
+
     def _terminate(self, context: Context, one: VmObject, action: Action) -> None:
         if one.state is State.DONE:
             return
@@ -186,6 +198,8 @@ class Vms(Family[VmObject]):
             "one.vm.deploy": Method(self.deploy, "ii|bis", writes=True),
             "one.vm.action": Method(self.action, "si", writes=True),
             "one.vm.migrate": Method(self.migrate, "iib|bii", writes=True),
+            "one.vm.attachnic": Method(self.attach_card, "is", writes=True),
+            "one.vm.detachnic": Method(self.detach_card, "ii", writes=True),
             "one.vm.recover": Method(self.recover, "ii", writes=True),
             "one.vmpool.info": Method(self.of_state, "iiii|s"),
             "one.template.instantiate": Method(self.instantiate, "is|bsb", writes=True),

@@ -25,7 +25,7 @@ def deploy(context: Context, vm: VmObject, host: HostObject, datastore: Datastor
         _arrived(vm)
         _runs(vm)
 
-    _begin(context, vm, Lcm.PROLOG, then)
+    begin(context, vm, Lcm.PROLOG, then)
 
 
 def power_off(context: Context, vm: VmObject, action: Action) -> None:
@@ -36,7 +36,7 @@ def power_off(context: Context, vm: VmObject, action: Action) -> None:
         vm.history[-1].action = action
 
     obeys = action is Action.POWEROFF_HARD or not fails(context, "poweroff")
-    _begin(context, vm, Lcm.SHUTDOWN_POWEROFF, then if obeys else lambda: _ran_on(vm, "Error shutting down VM"))
+    begin(context, vm, Lcm.SHUTDOWN_POWEROFF, then if obeys else lambda: _ran_on(vm, "Error shutting down VM"))
 
 
 def boot(context: Context, vm: VmObject) -> None:
@@ -50,7 +50,7 @@ def boot(context: Context, vm: VmObject) -> None:
         vm.enter(State.POWEROFF)
 
     starts = not fails(context, "boot")
-    _begin(context, vm, Lcm.BOOT_POWEROFF, (lambda: _runs(vm)) if starts else failed)
+    begin(context, vm, Lcm.BOOT_POWEROFF, (lambda: _runs(vm)) if starts else failed)
 
 
 def move(context: Context, vm: VmObject, host: HostObject, datastore: DatastoreObject, *, live: bool) -> None:
@@ -65,9 +65,9 @@ def move(context: Context, vm: VmObject, host: HostObject, datastore: DatastoreO
     elif live:
         vm.history[-1].transfer = (0, 0)
         stays = fails(context, "live")
-        _begin(context, vm, Lcm.MIGRATE, (lambda: _back(context, vm, old.sequence)) if stays else lambda: _runs(vm))
+        begin(context, vm, Lcm.MIGRATE, (lambda: _back(context, vm, old.sequence)) if stays else lambda: _runs(vm))
     else:
-        _begin(context, vm, Lcm.SAVE_MIGRATE, lambda: _runs(vm))
+        begin(context, vm, Lcm.SAVE_MIGRATE, lambda: _runs(vm))
 
 
 def transfer(context: Context, vm: VmObject) -> None:
@@ -81,13 +81,13 @@ def transfer(context: Context, vm: VmObject) -> None:
         _error(vm, "Error executing image transfer script: Error copying disk directory to target host")
         vm.enter(State.ACTIVE, Lcm.PROLOG_MIGRATE_POWEROFF_FAILURE)
 
-    _begin(context, vm, Lcm.PROLOG_MIGRATE_POWEROFF, failed if fails(context, "move") else arrived)
+    begin(context, vm, Lcm.PROLOG_MIGRATE_POWEROFF, failed if fails(context, "move") else arrived)
 
 
 def terminate(context: Context, vm: VmObject, action: Action) -> None:
     """End it; one that does not end runs on."""
     ends = not fails(context, "terminate")
-    _begin(
+    begin(
         context,
         vm,
         Lcm.SHUTDOWN,
@@ -108,7 +108,8 @@ def fails(context: Context, word: str) -> bool:
     return word in context.knobs.vm_fails.split()
 
 
-def _begin(context: Context, vm: VmObject, during: Lcm, then: Callable[[], None]) -> None:
+def begin(context: Context, vm: VmObject, during: Lcm, then: Callable[[], None]) -> None:
+    """Let it be in a state for a while, and then do the rest."""
     vm.enter(State.ACTIVE, during)
     context.later(context.knobs.vm_seconds, then)
 

@@ -27,7 +27,7 @@ def take(store: Store, vm: VmObject) -> None:
     """Give a new machine its images and addresses. Raises: ResourceFault; then nothing is taken."""
     try:
         vm.put_vectors("DISK", [_disk(store, vm, number, one) for number, one in enumerate(vm.vectors("DISK"))])
-        vm.put_vectors("NIC", [_nic(store, vm, number, one) for number, one in enumerate(vm.vectors("NIC"))])
+        vm.put_vectors("NIC", [take_card(store, vm, number, one) for number, one in enumerate(vm.vectors("NIC"))])
         vm.template.set("AUTOMATIC_REQUIREMENTS", requirements(clusters_of(store, vm)))
     except ResourceFault:
         give_back(store, vm)
@@ -43,6 +43,13 @@ def give_back(store: Store, vm: VmObject) -> None:
         _free(store, vnet, vm.id)
     for host in store.hosts.values():
         host.vms.discard(vm.id)
+
+
+def give_back_card(store: Store, vm: VmObject, card: dict[str, str]) -> None:
+    """Take the address of one card from a machine."""
+    for vnet in store.vnets.values():
+        if card.get("NETWORK_ID") == str(vnet.id):
+            _free(store, vnet, vm.id, card.get("MAC", ""))
 
 
 def clusters_of(store: Store, vm: VmObject) -> set[int]:
@@ -143,7 +150,8 @@ def _image(store: Store, asked: dict[str, str]) -> ImageObject:
     return store.images[held]
 
 
-def _nic(store: Store, vm: VmObject, number: int, asked: dict[str, str]) -> dict[str, str]:
+def take_card(store: Store, vm: VmObject, number: int, asked: dict[str, str]) -> dict[str, str]:
+    """Return a card with its number and an address. Raises: ResourceFault."""
     if "NETWORK" not in asked and "NETWORK_ID" not in asked:  # NETWORK_MODE="auto": chosen when it is deployed
         return {**asked, "NIC_ID": str(number)}
     vnet = _vnet(store, asked)
@@ -156,15 +164,15 @@ def _nic(store: Store, vm: VmObject, number: int, asked: dict[str, str]) -> dict
     raise ResourceFault(f"Cannot get IP/MAC lease from virtual network {vnet.id}.")
 
 
-def _free(store: Store, vnet: VnetObject, vm_id: int) -> None:
-    """Take back a machine's addresses; where a driver must be asked, that is done beside the calls."""
+def _free(store: Store, vnet: VnetObject, vm_id: int, mac: str = "") -> None:
+    """Take back a machine's addresses, or that of one card; a driver that must be asked is asked beside the calls."""
     if store.ipam is None or all(one.internal or vm_id not in one.leases.values() for one in vnet.ranges.values()):
-        vnet.free(vm_id)
+        vnet.free(vm_id, mac)
         return
 
     def ask() -> None:
         with store.lock, held(store.ipam, vnet):
-            vnet.free(vm_id)
+            vnet.free(vm_id, mac)
 
     threading.Thread(target=ask, name="free-address", daemon=True).start()
 

@@ -117,11 +117,12 @@ class VnetObject(OwnedObject):
         """Return how many addresses are held."""
         return sum(len(one.leases) for one in self.ranges.values())
 
-    def free(self, vm_id: int) -> None:
-        """Take back all addresses of a machine."""
-        self.updated_vms.discard(vm_id)
+    def free(self, vm_id: int, mac: str = "") -> None:
+        """Take back all addresses of a machine, or that of one card."""
         for one in self.ranges.values():
-            one.free(vm_id)
+            one.free(vm_id, mac)
+        if all(vm_id not in one.leases.values() for one in self.ranges.values()):
+            self.updated_vms.discard(vm_id)
 
     def xml(self, *, whole: bool) -> str:
         """Return ``<VNET>``; ``whole`` shows leases and ends of ranges, which the pool does not."""
