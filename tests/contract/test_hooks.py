@@ -72,7 +72,7 @@ class Site:
         self.oned.write("vm.detachnic", f"virtual machine {vm_id}", vm_id, card)
 
     def asked(self, *expected: Sequence[object]) -> None:
-        """Wait for what was asked since the last look, and see that it is this."""
+        """Wait for what was asked since the last look, and see that it is this; hooks come in any order."""
         path = self.location.state / "asked"
 
         def new() -> list[list[object]]:
@@ -82,7 +82,7 @@ class Site:
         eventually(lambda: len(new()) >= len(expected), f"{expected} was asked")
         found = new()
         self.read += len(found)
-        assert found == [list(one) for one in expected]
+        assert sorted(found, key=str) == sorted((list(one) for one in expected), key=str)
 
     def runs_of_hooks(self) -> list[tuple[str, int]]:
         return [(one.argv[0], one.code) for one in self.front_end.events if one.action == "HOOK"]
@@ -116,6 +116,8 @@ def test_addresses_follow_a_machine(site: Site) -> None:
     site.asked(("post", ["0", "1"], "edge2"))
     site.vms.action(made, "terminate")
     site.asked(("clean", ["0", "1"], "edge2"))
+    eventually(lambda: (NAMES[2], 0) in site.runs_of_hooks(), "the last hook ended")
+    assert {code for _, code in site.runs_of_hooks()} == {0}
 
 
 def test_cards_are_plugged(site: Site) -> None:
@@ -141,7 +143,7 @@ def test_cards_are_plugged(site: Site) -> None:
 def test_cards_that_cannot_be_plugged(site: Site, fails: str) -> None:
     made = site.machine("inside", "public")
     site.asked(("post", ["0", "1"], "edge1"))
-    eventually(lambda: site.runs_of_hooks()[-1] == (NAMES[0], 0), "the hook ended")
+    eventually(lambda: site.runs_of_hooks()[-1:] == [(NAMES[0], 0)], "the hook ended")
     runs = len(site.runs_of_hooks())
     site.front_end.set_knobs({"vm_fails": fails})
     try:
@@ -190,11 +192,6 @@ def test_hooks_on_calls_are_answered_too(site: Site) -> None:
         site.hooks.delete(hook)
     site.vms.action(made, "terminate")
     site.asked(("clean", ["0", "1"], "edge1"))
-
-
-def test_no_hook_failed(site: Site) -> None:
-    assert {code for _, code in site.runs_of_hooks()} == {0}
-    assert {name for name, _ in site.runs_of_hooks()} >= set(NAMES)
 
 
 # --- registering ---

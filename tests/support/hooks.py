@@ -15,7 +15,14 @@ NIC_ATTACH, NIC_DETACH, ALIAS_ATTACH, ALIAS_DETACH = 23, 24, 46, 47
 
 def card(number: int, *, kind: str = "NIC", vn_mad: str = "hybrid", **more: str) -> str:
     """Return a card's element; its address ends in its number unless ``IP`` says otherwise."""
-    told = {"IP": f"198.51.100.{number}", "NIC_ID": str(number), "NETWORK_ID": "2", "VN_MAD": vn_mad, **more}
+    told = {
+        "AR_ID": "0",
+        "IP": f"198.51.100.{number}",
+        "NETWORK_ID": "2",
+        "NIC_ID": str(number),
+        "VN_MAD": vn_mad,
+        **more,
+    }
     inner = "".join(f"<{key}><![CDATA[{told[key]}]]></{key}>" for key in sorted(told))
     return f"<{kind}>{inner}</{kind}>"
 

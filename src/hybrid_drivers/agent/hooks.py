@@ -7,7 +7,7 @@ harm. Of a change of state:
 * RUNNING: the machine was started, has moved, or a card was plugged in or out: its cards get their addresses. Plugging
   ends with it in any case, so a card that could not be plugged in never gets one.
 * HOTPLUG_NIC: a card that is plugged out gives its address back; afterwards oned no longer knows which it was.
-* DONE: all give theirs back, but those that oned has leased to another machine meanwhile.
+* DONE: all give theirs back.
 """
 
 from __future__ import annotations
@@ -18,15 +18,7 @@ from typing import Final, Protocol
 from hybrid_drivers.errors import ConfigError, NoSuchObject
 from hybrid_drivers.model_vms import ACTIVE, DONE, RUNNING
 from hybrid_drivers.oned.api import Oned
-from hybrid_drivers.oned.hook_actions import (
-    HOTPLUG_NIC,
-    Card,
-    CardCall,
-    HookEvent,
-    Machine,
-    read_holders,
-    read_machine,
-)
+from hybrid_drivers.oned.hook_actions import HOTPLUG_NIC, CardCall, HookEvent, Machine, read_machine
 from hybrid_drivers.oned.process import Answer
 
 OURS: Final = ("hybrid", "alias_sdnat")  # the VN_MADs whose cards may have public addresses
@@ -36,15 +28,15 @@ _TURNS: Final = 64
 class VmAddresses(Protocol):
     """What gives a machine's cards their public addresses and takes them away; repeating either is harmless.
 
-    ``vm_document`` is ``<VM>`` (not base64), ``host`` the name of the host in oned. Cards are those of ``OURS``; where
-    some have ``<ATTACH>YES`` both are about these only. Raises HybridError.
+    ``vm_document`` is ``<VM>`` (not base64) with one record of history, as network drivers get it, ``host`` the name in
+    that. Cards are those of ``OURS``; where some have ``<ATTACH>YES`` both are about these only. Raises HybridError.
     """
 
     def post(self, vm_document: bytes, host: str) -> None:
         """Give the cards their addresses on ``host``, wherever those were before."""
 
     def clean(self, vm_document: bytes, host: str) -> None:
-        """Take the addresses from ``host``; those that are elsewhere stay there."""
+        """Take the addresses from ``host``; those that are elsewhere, or leased to another machine by now, stay."""
 
 
 class NoAddresses:
@@ -88,30 +80,17 @@ class AliasIp:
     def _follow(self, then: Machine, now: Machine | None) -> None:
         running = now is not None and (now.state, now.lcm_state) == (ACTIVE, RUNNING)
         if then.state == DONE:
-            self._free(then.marked(()))
+            self._free(then.plugged())
         elif (then.state, then.lcm_state) == (ACTIVE, HOTPLUG_NIC):
             if then.detaching and not _still_there(then, now):
                 self._free(then.unplugged())
         elif now is not None and running and _concerned(now):  # if it does not, running again and ending are told too
-            self._addresses.post(now.document, now.host)
+            self._addresses.post(now.plugged().document, now.host)
 
     def _free(self, machine: Machine) -> None:
-        lost = {one.id for one in machine.cards if self._of_another(machine.id, one)}
-        left = machine.without(lost)
-        about = [one for one in left.cards if one.attach or not any(other.attach for other in machine.cards)]
-        if left.host and any(one.vn_mad in OURS for one in about):
-            self._addresses.clean(left.document, left.host)
-
-    def _of_another(self, vm_id: int, card: Card) -> bool:
-        """Tell whether one of a card's addresses is leased to somebody else by now."""
-        if card.vn_mad not in OURS or card.network_id is None:
-            return False
-        what = f"vnet {card.network_id}"
-        try:
-            holders = read_holders(self._oned.read("vn.info", what, card.network_id, False), what)
-        except NoSuchObject:
-            return False
-        return any(holders.get(address, vm_id) != vm_id for address in card.addresses)
+        about = [one for one in machine.cards if one.attach] or machine.cards
+        if machine.host and any(one.vn_mad in OURS for one in about):
+            self._addresses.clean(machine.document, machine.host)
 
     def _machine(self, vm_id: int) -> Machine | None:
         what = f"virtual machine {vm_id}"

@@ -14,14 +14,13 @@ from typing import Final, Union
 from hybrid_drivers.errors import ConfigError, HybridError, OnedError
 from hybrid_drivers.oned.fields import Node, whole
 from hybrid_drivers.oned.process import Call
-from hybrid_drivers.oned.xml import MAX_INPUT, change_cards, from_base64, parse, root_of
+from hybrid_drivers.oned.xml import MAX_INPUT, as_drivers_get_it, from_base64, parse
 
 ACTION: Final = "alias_ip"
 HOTPLUG_NIC: Final = 25  # lcm_state (``VirtualMachine.h``)
 DETACHED: Final = (24, 47)  # of a card, of an alias: why a record of the history ended (``VMActions.h``)
 _NOT_SEEN: Final = 0  # the action of a record that goes on
 _CARDS: Final = ("NIC", "NIC_ALIAS")
-_ADDRESSES: Final = ("IP", "IP6", "IP6_GLOBAL")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +29,6 @@ class Card:
 
     id: str
     vn_mad: str
-    network_id: int | None
-    addresses: tuple[str, ...]
     parent_id: str = ""
     attach: bool = False
 
@@ -51,16 +48,10 @@ class Machine:
     detaching: bool = False
     document: bytes = field(repr=False)
 
-    def without(self, ids: Collection[str]) -> Machine:
-        """Return it without some of its cards."""
-        kept = tuple(one for one in self.cards if one.id not in ids)
-        marked = [one.id for one in kept if one.attach]
-        return replace(self, cards=kept, document=change_cards(self.document, drop=ids, attach=marked))
-
-    def marked(self, ids: Collection[str]) -> Machine:
-        """Return it with just these cards marked as being plugged in or out."""
-        cards = tuple(replace(one, attach=one.id in ids) for one in self.cards)
-        return replace(self, cards=cards, document=change_cards(self.document, attach=ids))
+    def plugged(self, ids: Collection[str] = ()) -> Machine:
+        """Return it with just these cards marked as being plugged in or out, and where it is in its document alone."""
+        document = as_drivers_get_it(self.document, ids)
+        return replace(self, cards=tuple(replace(one, attach=one.id in ids) for one in self.cards), document=document)
 
     def unplugged(self) -> Machine:
         """Return it with all cards marked that go with those which are plugged out: aliases go with their card.
@@ -68,7 +59,7 @@ class Machine:
         oned itself marks the card alone (``VirtualMachine.cc``, set_detach_nic and delete_attach_alias).
         """
         going = {one.id for one in self.cards if one.attach}
-        return self.marked(going | {one.id for one in self.cards if one.parent_id in going})
+        return self.plugged(going | {one.id for one in self.cards if one.parent_id in going})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +96,7 @@ def parse_hook(call: Call) -> HookEvent:
             "'onehybrid hooks install' sets both"
         )
     document = from_base64(given, what)
-    if root_of(document, what, ConfigError, MAX_INPUT) == "CALL_INFO":
+    if document.lstrip().startswith(b"<CALL_INFO>"):
         return _card_call(parse(document, "CALL_INFO", what, ConfigError, MAX_INPUT))
     return Changed(machine=read_machine(document, what, ConfigError))
 
@@ -139,18 +130,6 @@ def _card(node: Node) -> Card:
     return Card(
         id=node.get("NIC_ID", str, ""),
         vn_mad=node.get("VN_MAD", str, ""),
-        network_id=node.get("NETWORK_ID", whole, None),
-        addresses=tuple(filter(None, (node.get(key, str, "") for key in _ADDRESSES))),
         parent_id=node.get("PARENT_ID", str, ""),
         attach=node.get("ATTACH", str, "").upper() == "YES",
     )
-
-
-def read_holders(document: str, what: str) -> dict[str, int | None]:
-    """Read who has which address of a ``<VNET>``: a machine's id, None for anybody else. Raises: OnedError."""
-    found: dict[str, int | None] = {}
-    for lease in parse(document, "VNET", what, OnedError).nodes("AR_POOL/AR/LEASES/LEASE"):
-        for key in _ADDRESSES:
-            if address := lease.get(key, str, ""):
-                found[address] = lease.get("VM", whole, None)
-    return found

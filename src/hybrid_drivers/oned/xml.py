@@ -57,27 +57,20 @@ def parse(data: bytes | str, root: str, what: str, error: type[HybridError], lim
     return Node(element, what, error)
 
 
-def root_of(data: bytes, what: str, error: type[HybridError], limit: int) -> str:
-    """Return the name of a document's root element, of one that may be of several kinds. Raises: as ``parse``."""
-    begin = data.lstrip().removeprefix(b"<").partition(b">")[0].split(None, 1)[:1]
-    name = begin[0].rstrip(b"/").decode("utf-8", "replace") if begin else ""
-    return parse(data, name, what, error, limit).tag
+def as_drivers_get_it(vm: bytes, plugged: Collection[str]) -> bytes:
+    """Return a ``<VM>`` with the last record of its history only, and just these cards marked as plugged in or out.
 
-
-def change_cards(vm: bytes, *, drop: Collection[str] = (), attach: Collection[str] = ()) -> bytes:
-    """Return a ``<VM>`` without some of its cards, and with just these marked as being plugged in or out.
-
-    ``drop`` and ``attach`` are values of NIC_ID; the document has been read before.
+    ``plugged`` are values of NIC_ID; the document has been read before.
     """
     top = etree.fromstring(vm, etree.XMLParser(encoding="utf-8", resolve_entities=False, no_network=True))
+    records = sorted(top.findall("HISTORY_RECORDS/HISTORY"), key=lambda one: int(one.findtext("SEQ") or 0))
+    for record in records[:-1]:
+        if (above := record.getparent()) is not None:
+            above.remove(record)
     for card in (*top.findall("TEMPLATE/NIC"), *top.findall("TEMPLATE/NIC_ALIAS")):
-        number, above = card.findtext("NIC_ID", ""), card.getparent()
-        if number in drop and above is not None:
-            above.remove(card)
-            continue
         for mark in card.findall("ATTACH"):
             card.remove(mark)
-        if number in attach:
+        if card.findtext("NIC_ID") in plugged:
             etree.SubElement(card, "ATTACH").text = "YES"
     return bytes(etree.tostring(top, encoding="utf-8"))
 

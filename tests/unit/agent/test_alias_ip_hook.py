@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 
 import pytest
 from tests.support.hooks import (
@@ -23,44 +22,32 @@ from tests.support.hooks import (
     machine,
 )
 
-from hybrid_drivers.agent.hooks import AliasIp, NoAddresses
-from hybrid_drivers.errors import ConfigError, NoSuchObject, OnedUnreachable
+from hybrid_drivers.agent.hooks import AliasIp
+from hybrid_drivers.errors import NoSuchObject, OnedUnreachable, ProviderError
 from hybrid_drivers.oned.hook_actions import parse_hook
 
 CARDS = (card(0, vn_mad="bridge"), card(1), alias(2, 0, vn_mad="alias_sdnat"))
 RUNS = machine(ACTIVE, RUNNING, *CARDS)
-FREE = "<VNET><AR_POOL/></VNET>"
 
 
 class Said:
-    """oned: one machine, and networks by id."""
+    """oned: one machine."""
 
-    def __init__(self, vm: bytes | None, networks: Mapping[int, str] | None = None) -> None:
-        self.vm, self.networks, self.calls = vm, {2: FREE} if networks is None else networks, 0
+    def __init__(self, vm: bytes | None) -> None:
+        self.vm, self.calls = vm, 0
 
     def read(self, method: str, what: str, *args: object) -> str:
+        assert (method, args) == ("vm.info", (7, False))
         self.calls += 1
-        if method == "vm.info":
-            if self.vm is None:
-                raise NoSuchObject(what)
-            return self.vm.decode()
-        assert method == "vn.info"
-        if args[0] not in self.networks:
+        if self.vm is None:
             raise NoSuchObject(what)
-        return self.networks[int(str(args[0]))]
+        return self.vm.decode()
 
 
-def asked(
-    document: bytes, now: bytes | None, networks: Mapping[int, str] | None = None
-) -> list[tuple[str, list[str], str]]:
+def asked(document: bytes, now: bytes | None) -> list[tuple[str, list[str], str]]:
     noted = Noted()
-    AliasIp(Said(now, networks), noted).answer(parse_hook(hook_call(document)))  # type: ignore[arg-type] # reads only
+    AliasIp(Said(now), noted).answer(parse_hook(hook_call(document)))  # type: ignore[arg-type] # it only reads
     return noted.asked
-
-
-def leased(address: str, vm_id: int) -> str:
-    lease = f"<LEASE><IP>{address}</IP><VM>{vm_id}</VM></LEASE>"
-    return f"<VNET><AR_POOL><AR><LEASES>{lease}</LEASES></AR></AR_POOL></VNET>"
 
 
 # --- running ---
@@ -141,19 +128,11 @@ ENDED = machine(DONE, 0, *CARDS, actions=(27,))
 def test_one_that_is_done_gives_all_back() -> None:
     assert asked(ENDED, ENDED) == [("clean", ["0", "1", "2"], "edge1")]
     assert asked(ENDED, None) == [("clean", ["0", "1", "2"], "edge1")]
-    assert asked(ENDED, ENDED, {}) == [("clean", ["0", "1", "2"], "edge1")]  # its network is gone
 
 
 def test_one_deleted_while_a_card_was_plugged_gives_all_back() -> None:
     ended = machine(DONE, 0, card(0, ATTACH="YES"), card(1))
     assert asked(ended, ended) == [("clean", ["0", "1"], "edge1")]
-
-
-def test_addresses_that_others_have_by_now_stay() -> None:
-    assert asked(ENDED, ENDED, {2: leased("198.51.100.1", 8)}) == [("clean", ["0", "2"], "edge1")]
-    assert asked(ENDED, ENDED, {2: leased("198.51.100.1", 7)}) == [("clean", ["0", "1", "2"], "edge1")]
-    only = machine(DONE, 0, card(1))
-    assert asked(only, only, {2: leased("198.51.100.1", 8)}) == []
 
 
 def test_one_that_never_ran_has_nothing() -> None:
@@ -170,10 +149,13 @@ def test_failures_are_told() -> None:
 
     with pytest.raises(OnedUnreachable):
         AliasIp(Down(None), Noted()).answer(parse_hook(hook_call(RUNS)))  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="cannot give"):
-        AliasIp(Said(RUNS), NoAddresses()).answer(parse_hook(hook_call(RUNS)))  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="cannot give"):
-        AliasIp(Said(ENDED), NoAddresses()).answer(parse_hook(hook_call(ENDED)))  # type: ignore[arg-type]
+
+    class Refuses(Noted):
+        def post(self, vm_document: bytes, host: str) -> None:
+            raise ProviderError("no")
+
+    with pytest.raises(ProviderError):
+        AliasIp(Said(RUNS), Refuses()).answer(parse_hook(hook_call(RUNS)))  # type: ignore[arg-type]
 
 
 def test_events_of_one_machine_take_turns() -> None:
