@@ -23,7 +23,7 @@ SOCKET_PATH_LIMIT = 107  # bytes; sun_path of unix(7) less its final NUL
 # Seconds in all. one_im_sh kills after 90, oned forgets an IPAM request after 90, `pm` has no limit (0).
 LIMITS = {"im": 85, "ipam": 60, "pm": 0, "agent": 85}
 OTHER_LIMIT = 600
-REPEATABLE = ("im", "ipam")  # the same call again finds what the first one did
+REPEATABLE = ("im", "ipam", "vnm")  # the same call again finds what the first one did
 AGENT_ENVIRONMENT = ("ONE_LOCATION", "ONE_XMLRPC", "ONE_AUTH", "HOME", "PATH", "LANG")
 PREFIXES = ("ERROR:", "INFO:", "WARN:", "WARNING:", "DEBUG:")  # what oned's log pattern takes for its own
 

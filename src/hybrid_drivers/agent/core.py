@@ -11,6 +11,8 @@ from pathlib import Path
 from hybrid_drivers.agent import logs
 from hybrid_drivers.agent.accounts import Accounts
 from hybrid_drivers.agent.address_collector import AddressCollector
+from hybrid_drivers.agent.address_locks import AddressLocks
+from hybrid_drivers.agent.assignment_collector import AssignmentCollector
 from hybrid_drivers.agent.collector import Collector
 from hybrid_drivers.agent.configuring import Configuring
 from hybrid_drivers.agent.departures import Departures
@@ -26,6 +28,8 @@ from hybrid_drivers.agent.pm import Machines5
 from hybrid_drivers.agent.reconciler import Reconciler
 from hybrid_drivers.agent.reporter import Reporter
 from hybrid_drivers.agent.settings import read_settings
+from hybrid_drivers.agent.vnm import Networks
+from hybrid_drivers.agent.vnm_node import Nodes
 from hybrid_drivers.clock import Clock
 from hybrid_drivers.config import Location
 from hybrid_drivers.errors import HybridError
@@ -34,6 +38,7 @@ from hybrid_drivers.oned.api import Oned, read_session
 from hybrid_drivers.oned.hook_actions import parse_hook
 from hybrid_drivers.oned.ipam_actions import parse_ipam
 from hybrid_drivers.oned.process import Answer, Call
+from hybrid_drivers.oned.vnm_actions import parse_vnm
 
 TICK = 5.0  # seconds between two looks at what is due
 
@@ -51,6 +56,11 @@ class HybridCore:
         self._ipam = Ipam(parts)
         self.address_collector = AddressCollector(parts, self._ipam.reservations)
         self._hooks = AliasIp(parts.oned, NoAddresses())  # in its place goes what answers vnm/hybrid post and clean
+        locks = AddressLocks()
+        self._networks = Networks(parts, Nodes(parts), locks)
+        self.assignments = AssignmentCollector(
+            parts, locks, lambda: max(self._networks.changed_at, self._ipam.freed_at)
+        )
         self._monitor_file = MonitorFile(parts)
         self._monitoring = Monitoring(parts, self.reconciler, self._monitor_file)
         self._machines = Machines5(parts, self.reconciler)
@@ -82,6 +92,8 @@ class HybridCore:
             return self._ipam.answer(parse_ipam(call))
         if call.family == "hooks":
             return self._hooks.answer(parse_hook(call))
+        if call.family == "vnm":
+            return self._networks.answer(parse_vnm(call))
         action = actions.parse(call)
         if isinstance(action, actions.StartMonitor):
             return self._monitoring.start(action)
@@ -94,7 +106,7 @@ class HybridCore:
         collector = self.collector
         if not collector.swept or collector.unasked or collector.hosts or collector.orphans:
             return True
-        if self.address_collector.busy:
+        if self.address_collector.busy or self.assignments.busy:
             return True
         return bool(self._parts.departures.all() or self.reconciler.queue.keys())
 
@@ -136,6 +148,7 @@ class HybridCore:
             if self._leadership.leads():
                 self.collector.sweep()
                 self.address_collector.sweep()
+                self.assignments.sweep()
         except HybridError as exc:
             log.warning("the sweep is put off: %s", exc)
             return False

@@ -34,6 +34,7 @@ class Ipam:
     def __init__(self, parts: Parts, limit: float = LIMIT) -> None:
         self._parts, self._limit = parts, limit
         self.reservations = Reservations(parts)
+        self.freed_at = float("-inf")  # monotonic seconds: when an address was last given back
 
     def answer(self, action: actions.RangeAction) -> Answer:
         """Carry out one action.
@@ -52,6 +53,8 @@ class Ipam:
         if isinstance(action, actions.GetAddress):
             return self._free_address(action)
         self._check(action)
+        if isinstance(action, actions.FreeAddress):
+            self.freed_at = self._parts.clock.monotonic()
         return _NOTHING
 
     def _free_address(self, action: actions.GetAddress) -> Answer:

@@ -14,6 +14,7 @@ from hybrid_drivers.network.addresses import Span, free_run
 BLOCK, BLOCK6, PUBLIC = "DEPLOY_ID", "DEPLOY_ID6", "EXTERNAL_IP"  # attributes we write
 OLD_BLOCK = "AWS_ALLOCATION_ID"  # of ranges that OpenNebula's own driver made
 _SAME = ("AR_ID", "IPAM_MAD", "TYPE", "MAC", "IP", "IP6", "GLOBAL_PREFIX", BLOCK, BLOCK6)  # what tells a range
+_MACHINE = 1 << 36
 
 Attributes = Mapping[str, str]
 
@@ -59,6 +60,39 @@ def networks6(ranges: Iterable[Attributes]) -> list[str]:
 def held(ar: Attributes) -> set[int]:
     """Return the numbers of the addresses that somebody has, from ``ALLOCATED`` (pairs of number and holder)."""
     return {int(word) for word in ar.get("ALLOCATED", "").split()[::2] if word.isascii() and word.isdigit()}
+
+
+def machine_at(ar: Attributes, number: int) -> int | None:
+    """Return the id of the virtual machine that holds an address; None: none does.
+
+    A holder is a kind and an id in one number (OpenNebula ``PoolObjectSQL.h``).
+    """
+    words = ar.get("ALLOCATED", "").split()
+    for at, holder in zip(words[::2], words[1::2], strict=False):
+        if at == str(number) and holder.isascii() and holder.isdigit() and int(holder) & _MACHINE:
+            return int(holder) & (1 << 32) - 1
+    return None
+
+
+def number_of_public(ar: Attributes, address: str) -> int | None:
+    """Return the number of the address that a public one stands for; None: it is not of this range.
+
+    Addresses that are made of MACs (RFC 4291, appendix A) are of the range when the MAC is.
+    """
+    outside = [one for one in ar.get(PUBLIC, "").split(",") if one]
+    if address in outside:
+        return outside.index(address)
+    if outside and ":" not in address:
+        return None
+    direct = number_of(ar, address, address, "")
+    prefix, six = _number(ar.get("GLOBAL_PREFIX", ""), 6), _number(address, 6)
+    if direct is not None or prefix is None or six is None or prefix >> 64 != six >> 64:
+        return direct
+    low = six & (1 << 64) - 1
+    if low >> 24 & 0xFFFF != 0xFFFE:
+        return None
+    digits = f"{(low >> 40 ^ 0x020000) << 24 | low & 0xFFFFFF:012x}"
+    return number_of(ar, "", "", digits)
 
 
 def choose(ar: Attributes, taken: Collection[int], count: int) -> int:

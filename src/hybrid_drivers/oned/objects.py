@@ -12,7 +12,14 @@ from typing import Final
 from hybrid_drivers.errors import AllocateRefused, ConfigError, InternalFailure, NoSuchObject, OnedError
 from hybrid_drivers.model import Kind, OnedObject, Template
 from hybrid_drivers.oned.api import Oned
-from hybrid_drivers.oned.read_objects import read_address_ranges, read_names, read_object, read_pool, read_templates
+from hybrid_drivers.oned.read_objects import (
+    read_address_ranges,
+    read_names,
+    read_network_ranges,
+    read_object,
+    read_pool,
+    read_templates,
+)
 from hybrid_drivers.oned.template import render
 
 _CALLS: Final[Mapping[Kind, str]] = {"vnet": "vn"}  # where oned's call has another name than the kind
@@ -52,6 +59,11 @@ class Objects:
         """
         what = "the pool of vnet objects"
         return read_address_ranges(self._pool("vnet", what, None), what)
+
+    def network_ranges(self) -> dict[tuple[int, int], dict[str, str]]:
+        """Return the same by network and AR_ID; a reservation's has PARENT_NETWORK and PARENT_NETWORK_AR_ID."""
+        what = "the pool of vnet objects"
+        return read_network_ranges(self._pool("vnet", what, None), what)
 
     def _pool(self, kind: Kind, what: str, document_type: int | None) -> str:
         arguments: tuple[int, ...] = () if kind in _WHOLE_POOLS else _EVERYTHING

@@ -52,6 +52,20 @@ def read_address_ranges(data: str, what: str) -> list[dict[str, str]]:
     return [_plain(one) for one in pool.nodes(f"{ROOTS['vnet']}/AR_POOL/AR")]
 
 
+def read_network_ranges(data: str, what: str) -> dict[tuple[int, int], dict[str, str]]:
+    """Read the address ranges of all networks of a pool by network and AR_ID. Raises: OnedError.
+
+    A reservation's range is a part of another one, whose attributes tell of the provider: it has PARENT_NETWORK beside.
+    """
+    found = {}
+    for vnet in parse(data, f"{ROOTS['vnet']}_POOL", what, OnedError).nodes(ROOTS["vnet"]):
+        parent = vnet.get("PARENT_NETWORK_ID", str, "")
+        for one in vnet.nodes("AR_POOL/AR"):
+            told = {**_plain(one), **({"PARENT_NETWORK": parent} if parent else {})}
+            found[vnet.need("ID", whole), one.need("AR_ID", whole)] = told
+    return found
+
+
 def read_names(data: str, root: str, what: str) -> dict[str, int]:
     """Read the names and ids of the pool of users or groups. Raises: OnedError."""
     pool = parse(data, f"{root}_POOL", what, OnedError)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import xmlrpc.client
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from xml.parsers.expat import ExpatError, ParserCreate, XMLParserType
@@ -34,6 +34,10 @@ def parse(data: bytes | str, root: str, what: str, error: type[HybridError], lim
     Raises:
         HybridError: of class ``error``: too large, not XML, a DTD in it, or another root.
     """
+    return Node(_element(data, root, what, error, limit), what, error)
+
+
+def _element(data: bytes | str, root: str, what: str, error: type[HybridError], limit: int) -> etree._Element:
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     if len(raw) > limit:
         raise error(f"{what} is {len(raw)} bytes long, more than the {limit} allowed")
@@ -54,7 +58,7 @@ def parse(data: bytes | str, root: str, what: str, error: type[HybridError], lim
         raise error(f"{what} holds a document type declaration, which is not accepted")
     if element.tag != root:
         raise error(f"{what} is a <{str(element.tag)[:40]}>, expected <{root}>")
-    return Node(element, what, error)
+    return element
 
 
 def as_drivers_get_it(vm: bytes, plugged: Collection[str]) -> bytes:
@@ -339,3 +343,19 @@ def from_base64(data: bytes, what: str) -> bytes:
         return base64.b64decode(b"".join(data.split()), validate=True)
     except (binascii.Error, ValueError) as exc:
         raise ConfigError(f"{what} is not base64, as oned's drivers hand it over") from exc
+
+
+def with_values(document: bytes, what: str, values: Mapping[tuple[str, str], Mapping[str, str]]) -> bytes:
+    """Return a ``<VM>`` document whose cards have got some elements more, in place of those of the same name.
+
+    ``values``: (element, NIC_ID) of a card -> name and text of its new elements. Raises: ConfigError.
+    """
+    root = _element(document, "VM", what, ConfigError, MAX_INPUT)
+    for (kind, nic_id), added in values.items():
+        for card in root.findall(f"TEMPLATE/{kind}"):
+            if card.findtext("NIC_ID", "") == nic_id:
+                for name, text in added.items():
+                    for old in card.findall(name):
+                        card.remove(old)
+                    etree.SubElement(card, name).text = text
+    return etree.tostring(root)

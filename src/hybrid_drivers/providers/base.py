@@ -213,6 +213,15 @@ class PublicAddresses(Protocol):
             AddressGone: the provider has no such block (any more).
         """
 
+    def assignments(self, block_id: str) -> Mapping[str, Assignment]:
+        """Return where addresses of the block go, by address; those that go nowhere are left out.
+
+        In a network that the provider gave to the whole account there may be addresses that are not ours.
+
+        Raises:
+            AddressGone: the provider has no such block (any more).
+        """
+
     def assign(self, address: str, block_id: str, machine_id: str, *, private: str | None = None) -> Assignment:
         """Send an address to a machine, taking it from whichever machine has it. Repeating it changes nothing.
 

@@ -53,6 +53,9 @@ class Provider:
     def assignment(self, address: str, block_id: str) -> Assignment | None:
         return None
 
+    def assignments(self, block_id: str) -> dict[str, Assignment]:
+        return {}
+
     def assign(self, address: str, block_id: str, machine_id: str, *, private: str | None = None) -> Assignment:
         raise AssertionError("a sweep assigns nothing")
 

@@ -90,14 +90,14 @@ def test_the_agent_is_apart_from_its_caller(tree: AgentTree) -> None:
     assert oct(tree.state.stat().st_mode)[-3:] == "700"
 
 
-@pytest.mark.parametrize("family", ["im", "ipam"])
+@pytest.mark.parametrize("family", ["im", "ipam", "vnm"])
 def test_a_call_that_may_be_repeated_survives_the_death_of_the_agent_once(tree: AgentTree, family: str) -> None:
     code, out, err = tree.call(family, "provision", "control", "die")
     assert (code, out + err) == (1, b"The agent ended during the call, which may be done in part: see its log.\n")
     assert (tree.state / "dies").read_text() == "11"
 
 
-@pytest.mark.parametrize(("family", "code"), [("vnm", 1), ("pm", 255)])
+@pytest.mark.parametrize(("family", "code"), [("hooks", 1), ("pm", 255)])
 def test_other_calls_are_not_repeated(tree: AgentTree, family: str, code: int) -> None:
     got, out, err = tree.call(family, "packet", "deploy", "die")
     assert (got, out) == (code, b"")

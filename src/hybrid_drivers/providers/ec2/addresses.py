@@ -160,6 +160,20 @@ class Ec2Addresses:
             private=str(row.get("PrivateIpAddress") or ""),
         )
 
+    def assignments(self, block_id: str) -> Mapping[str, Assignment]:
+        """Look where the elastic IP is associated, or which IPv6 addresses interfaces of the subnet have."""
+        block = self.block(block_id)
+        if block.family == 4:
+            found = self.assignment(block.first, block_id)
+            return {block.first: found} if found else {}
+        network = ipaddress.ip_network(block.network) if block.network else None
+        return {
+            address: _of_interface(row, address)
+            for row in self._ips.of_subnet(block.place)
+            for address in (str(one["Ipv6Address"]) for one in row.get("Ipv6Addresses") or [])
+            if network and ipaddress.ip_address(address) in network
+        }
+
     def assign(self, address: str, block_id: str, machine_id: str, *, private: str | None = None) -> Assignment:
         """Associate the elastic IP with a private address of the machine's first interface; undo on failure."""
         if _is6(address):

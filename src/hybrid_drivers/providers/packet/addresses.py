@@ -131,6 +131,10 @@ class PacketAddresses:
         """GET the reservation with its assignments."""
         return ips.assignments_of(self._row(block_id)).get(str(ipaddress.ip_address(address)))
 
+    def assignments(self, block_id: str) -> Mapping[str, Assignment]:
+        """GET the reservation with its assignments."""
+        return ips.assignments_of(self._row(block_id))
+
     def assign(self, address: str, block_id: str, machine_id: str, *, private: str | None = None) -> Assignment:
         """POST the address to the device, after taking it from another; what was lost on the way is looked up."""
         del private  # the device gets the address itself

@@ -90,7 +90,7 @@ class LightMachines:
             return not self._closed and bool(self._call("running", id=machine_id))
 
     def fail_step(self, machine_id: str, step: str, stderr: str | None) -> None:
-        """Let the configuration step called ``step`` fail with these last words from now on; None: no more."""
+        """Let a configuration step, or a network program, fail with these last words from now on; None: no more."""
         with self._lock:
             self._call("fail_step", id=machine_id, step=step, stderr=stderr)
 
@@ -110,6 +110,13 @@ class LightMachines:
             told = self._call("runs", id=machine_id)
         assert isinstance(told, list)  # the server's answer
         return [(str(mode), int(steps)) for mode, steps in told]
+
+    def networks(self, machine_id: str) -> list[tuple[str, str]]:
+        """Return each network action so far: ``remote_post`` or ``remote_clean``, and the document it was told."""
+        with self._lock:
+            told = self._call("networks", id=machine_id)
+        assert isinstance(told, list)  # the server's answer
+        return [(str(program), str(document)) for program, document in told]
 
     def close(self) -> None:
         """End the process that holds the machines."""

@@ -6,6 +6,7 @@ A command may begin with ``sudo -n --``, as the agent writes it for users other 
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 import shlex
@@ -179,13 +180,27 @@ def stop_monitord_client(order: Order) -> int:
     return 0
 
 
-# Patterns for the first words of a command; hostconfig/runner.py tells what it sends.
+# --- networks of virtual machines -----------------------------------------------------------------------------------
+
+
+def network(order: Order) -> int:
+    """Answer ``vnm/hybrid/remote_post`` or ``remote_clean``: note what it was told. The remotes must be there."""
+    if _REMOTES not in order.node.trees:
+        return not_found(order)
+    program = order.words[0].rpartition("/")[2]
+    if why := order.node.failing.get(program):
+        return order.fail(1, why)
+    order.node.networks.append((program, base64.b64decode(order.stdin).decode()))
+    return 0
+
+
 def default_route(order: Order) -> int:
     """Answer ``ip -4 route show default``."""
     order.say("default via 192.0.2.1 dev eth0 proto dhcp src 192.0.2.10 metric 100")
     return 0
 
 
+# Patterns for the first words of a command; hostconfig/runner.py tells what it sends.
 HANDLERS: Sequence[tuple[Sequence[str], Handler]] = (
     (("sh", "-s", "hybrid-configure", "apply|check"), configure),
     (("sh", "-s", "hybrid-stage-host-key"), stage_host_key),
@@ -195,4 +210,5 @@ HANDLERS: Sequence[tuple[Sequence[str], Handler]] = (
     (("ip", "-4", "route", "show", "default"), default_route),
     ((f"{_REMOTES}/im/run_monitord_client", ".+", r"\d+", ".+"), run_monitord_client),
     ((f"{_REMOTES}/im/stop_monitord_client", ".+"), stop_monitord_client),
+    ((f"{_REMOTES}/vnm/hybrid/remote_(post|clean)",), network),
 )

@@ -24,9 +24,10 @@ class LightNode:
     staged: tuple[str, str] | None = field(default=None, repr=False)
     done: dict[tuple[str, str], str] = field(default_factory=dict)  # (role, step) -> digest of what was applied
     trees: dict[str, str] = field(default_factory=dict)  # folder put there -> "digest owner"
-    failing: dict[str, str] = field(default_factory=dict)  # step name -> what it shall print when it fails
+    failing: dict[str, str] = field(default_factory=dict)  # step or program name -> what it shall print when it fails
     cut: set[str] = field(default_factory=set)  # step names at which the connection breaks, once
     runs: list[tuple[str, int]] = field(default_factory=list)  # apply or check, and the number of steps, of each run
+    networks: list[tuple[str, str]] = field(default_factory=list)  # program and document of each network action
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
 

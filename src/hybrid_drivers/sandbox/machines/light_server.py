@@ -117,6 +117,11 @@ class Yard:
         with self._lock:
             return list(self._slot(id).node.runs)
 
+    def networks(self, id: str) -> list[tuple[str, str]]:
+        """Return each network action so far: its program, and the document it was told."""
+        with self._lock:
+            return list(self._slot(id).node.networks)
+
     def _slot(self, machine_id: str) -> _Slot:
         if machine_id not in self._slots:
             raise SandboxError(f"there is no machine {machine_id}")
@@ -141,7 +146,7 @@ class Yard:
 
 ORDERS = (
     *("prepare", "power_on", "power_off", "reboot", "destroy", "running"),
-    *("fail_step", "cut_at_step", "undo_step", "runs"),
+    *("fail_step", "cut_at_step", "undo_step", "runs", "networks"),
 )
 
 

@@ -1,0 +1,281 @@
+"""The ``vnm`` actions of driver ``hybrid`` on the front-end: public addresses go where virtual machines are.
+
+``post`` sends the addresses of a machine's cards to the rented machine it runs on, then has the node do its part;
+``clean`` takes them away again, but only from the machine it was called for: after a migration they may be at the new
+one by then. What oned does around them, and which host it names when, is in ``docs/addresses.md``. Nothing is kept:
+where an address goes the provider knows, who has it oned does, so every action can be repeated.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from hybrid_drivers.agent import record as records
+from hybrid_drivers.agent.address_locks import AddressLocks
+from hybrid_drivers.agent.parts import Parts
+from hybrid_drivers.agent.range_accounts import RangeAccounts
+from hybrid_drivers.agent.record import HostRecord
+from hybrid_drivers.agent.vnm_node import NodePart
+from hybrid_drivers.agent.vnm_targets import Target, is_ours, shown, targets_of
+from hybrid_drivers.errors import (
+    AddressGone,
+    ConfigError,
+    HostError,
+    HostUnreachable,
+    HybridError,
+    MachineGone,
+    NoSuchObject,
+    ProviderError,
+    TransientError,
+)
+from hybrid_drivers.model_addresses import Assignment
+from hybrid_drivers.oned import vnm_actions as actions
+from hybrid_drivers.oned.objects import Objects
+from hybrid_drivers.oned.process import Answer
+from hybrid_drivers.oned.xml import with_values
+
+LIMIT: Final = 300.0  # seconds after which nothing new is begun for an action; the thin client gives up after 600
+_PCI: Final = "a PCI card cannot have an address of VN_MAD hybrid: its traffic does not go through the host"
+
+log = logging.getLogger(__name__)
+
+
+class Networks:
+    """Answers the actions. ``changed_at``: when addresses were last moved or left (monotonic seconds)."""
+
+    def __init__(self, parts: Parts, node: NodePart, locks: AddressLocks, limit: float = LIMIT) -> None:
+        self._parts, self._node, self._locks, self._limit = parts, node, locks, limit
+        self._accounts = RangeAccounts(parts.accounts, parts.oned)
+        self.changed_at = parts.clock.monotonic()  # an agent before this one may have been cut off
+
+    def answer(self, action: actions.NetworkAction) -> Answer:
+        """Carry out one action.
+
+        Raises:
+            HybridError: it could not be done; of ``post`` nothing is left then.
+        """
+        if isinstance(action, actions.CreateNetwork):
+            return _known(action)
+        if isinstance(action, actions.DeleteNetwork):
+            return Answer()
+        until = time.monotonic() + self._limit
+        try:
+            if isinstance(action, actions.Post):
+                self._post(action, until)
+            else:
+                self._clean(action, until)
+        finally:
+            self.changed_at = self._parts.clock.monotonic()
+        return Answer()
+
+    # --- post -----------------------------------------------------------------------------------------------------
+
+    def _post(self, action: actions.Post, until: float) -> None:
+        targets = self._targets(action.cards)
+        if not targets:
+            return  # nothing comes from a provider
+        record = self._host_of_post(action)
+        concerned = set(action.concerned)
+        with self._locks.hold((one.key for one in targets), self._limit / 2):
+            at: dict[Target, Assignment] = {}
+            fresh: list[Target] = []
+            try:
+                for one in targets:
+                    _in_time(until)
+                    at[one] = self._sent(one, action, record, fresh if one.card in concerned else [])
+                _in_time(until)
+                self._node.run(record, "remote_post", _told(action, at))
+            except HybridError:
+                self._undo(action, record, fresh, at)
+                raise
+
+    def _sent(self, one: Target, action: actions.Post, record: HostRecord, fresh: list[Target]) -> Assignment:
+        """Send an address to the host's machine; it is noted in ``fresh`` first when it was not there."""
+        if one.card.kind == "PCI":
+            raise ConfigError(f"{shown(one.card)}: {_PCI}")
+        if one.holder not in (None, action.vm_id):
+            raise ConfigError(f"{shown(one.card)}: {one.inside} is leased to virtual machine {one.holder}")
+        machine = record.deploy_id
+        now = one.at.addresses.assignment(one.public, one.block)
+        if now is not None and now.machine_id == machine:
+            return now
+        fresh.append(one)
+        try:
+            made = one.at.addresses.assign(one.public, one.block, machine, private=one.inside)
+        except MachineGone as exc:
+            raise MachineGone(
+                f"{one.public} cannot go to host {record.host.name}: provider {one.at.account.name} has no machine "
+                f"{machine}; addresses can only go to hosts that are rented there"
+            ) from exc
+        log.info("%s goes to machine %s (host %s) for VM %s", one.public, machine, record.host.name, action.vm_id)
+        return made
+
+    def _undo(
+        self, action: actions.Post, record: HostRecord, fresh: list[Target], at: dict[Target, Assignment]
+    ) -> None:
+        """Take away what this call sent there, unless somebody else has moved it since."""
+        if fresh and all(one in at for one in fresh):  # the node may have done its part
+            with contextlib.suppress(HybridError):
+                self._node.run(record, "remote_clean", _told(action, at))
+        for one in fresh:
+            try:
+                self._leave(one, record.deploy_id)
+            except ProviderError as exc:
+                log.warning("%s stays at machine %s until the next sweep: %s", one.public, record.deploy_id, exc)
+
+    # --- clean ----------------------------------------------------------------------------------------------------
+
+    def _clean(self, action: actions.Clean, until: float) -> None:
+        """Do all that can be done; the first failure is raised at the end."""
+        targets = self._targets(action.concerned)
+        if not targets:
+            return
+        record = self._host_of_clean(action)
+        with self._locks.hold((one.key for one in targets), self._limit / 2):
+            targets = self._targets(action.concerned)  # who has the leases is known for sure only now
+            at: dict[Target, Assignment] = {}
+            failures: list[HybridError] = []
+            for one in targets:
+                try:
+                    _in_time(until)
+                    self._taken(one, action, record, at)
+                except (ProviderError, ConfigError) as exc:
+                    failures.append(exc)
+            if record is not None and record.address:
+                with _noted(failures):
+                    self._cleaned(action, record, targets, at)
+        if failures:
+            raise failures[0]
+
+    def _taken(
+        self, one: Target, action: actions.Clean, record: HostRecord | None, at: dict[Target, Assignment]
+    ) -> None:
+        """Take an address from the host's machine; it stays where it is when it is elsewhere, or another's by now."""
+        if one.holder not in (None, action.vm_id):
+            log.info("%s stays: it is leased to VM %s, not to VM %s any more", one.public, one.holder, action.vm_id)
+            return
+        machine = record.deploy_id if record is not None else ""
+        now = self._leave(one, machine)
+        if now is not None and now.machine_id == machine:
+            at[one] = now
+
+    def _leave(self, one: Target, machine: str) -> Assignment | None:
+        """Unassign an address that goes to ``machine`` ("": to one that no host has); return where it went."""
+        try:
+            now = one.at.addresses.assignment(one.public, one.block)
+        except AddressGone:
+            return None
+        if now is None:
+            return None
+        if now.machine_id != machine and (machine or self._is_known(now.machine_id)):
+            log.info("%s stays: it goes to machine %s", one.public, now.machine_id)
+            return now
+        one.at.addresses.unassign(one.public, one.block)
+        log.info("%s no longer goes to machine %s", one.public, now.machine_id)
+        return now
+
+    def _is_known(self, machine: str) -> bool:
+        return any(records.read(host).deploy_id == machine for host in self._parts.oned.hosts())
+
+    def _cleaned(
+        self, action: actions.Clean, record: HostRecord, targets: list[Target], at: dict[Target, Assignment]
+    ) -> None:
+        """Have the node do its part, unless there is no node any more."""
+        told = {one: at.get(one) or Assignment(id="", machine_id="") for one in targets}
+        translated = {one for one in targets if one not in at and _is_translated(one)}
+        values = {one: where for one, where in told.items() if one not in translated}
+        try:
+            self._node.run(record, "remote_clean", _told(action, values))
+        except HostUnreachable:
+            if not _is_gone(targets[0], record.deploy_id):
+                raise
+            log.info("host %s has no machine any more: nothing to clean there", record.host.name)
+
+    # --- looking things up ----------------------------------------------------------------------------------------
+
+    def _targets(self, cards: Iterable[actions.Card]) -> list[Target]:
+        asked = tuple(cards)
+        return targets_of(asked, Objects(self._parts.oned).network_ranges(), self._accounts) if asked else []
+
+    def _host_of_post(self, action: actions.Post) -> HostRecord:
+        """Return the host the machine is on: that of the last record, whichever argv names."""
+        found = self._by_id(action.host_id) if action.host_id is not None else self._by_name(action.host_name)
+        if found is None:
+            raise ConfigError(f"there is no host {action.host_name or action.host} in OpenNebula")
+        name = found.host.name
+        if not found.deploy_id:
+            raise ConfigError(
+                f"host {name} is not rented from a provider, so no public address of one can go there: "
+                "keep virtual machines with such networks to rented hosts"
+            )
+        if not found.address or not found.host_keys:
+            raise HostError(f"the machine of host {name} is not configured yet: try again when the host is ready")
+        return found
+
+    def _host_of_clean(self, action: actions.Clean) -> HostRecord | None:
+        """Return the host that argv names: the one of the last record only when that has the same name."""
+        if action.host == action.host_name and action.host_id is not None:
+            found = self._by_id(action.host_id)
+        else:
+            found = self._by_name(action.host)
+        return found if found is not None and found.deploy_id else None
+
+    def _by_id(self, host_id: int) -> HostRecord | None:
+        try:
+            return records.read(self._parts.oned.host(host_id))
+        except NoSuchObject:
+            return None
+
+    def _by_name(self, name: str) -> HostRecord | None:
+        """Find a host by its name, else by what it was called, as a history has it: its address."""
+        found = [records.read(one) for one in self._parts.oned.hosts()]
+        named = [one for one in found if one.host.name == name] or [one for one in found if one.address == name]
+        return named[0] if named else None
+
+
+def _told(action: actions.OnMachine, at: dict[Target, Assignment]) -> bytes:
+    """Return the document with the address at which the traffic of each card arrives at the machine."""
+    values: dict[tuple[str, str], dict[str, str]] = {}
+    for one, where in at.items():
+        values.setdefault((one.card.kind, str(one.card.nic_id)), {})[one.element] = where.private or one.public
+    return with_values(action.document, f"the document of VM {action.vm_id}", values)
+
+
+def _is_gone(one: Target, machine: str) -> bool:
+    try:
+        return not one.at.account.provider.get(machine).state.exists
+    except MachineGone:
+        return True
+    except ProviderError:
+        return False
+
+
+def _is_translated(one: Target) -> bool:
+    """Tell whether only the provider knows at which address the machine gets its traffic."""
+    return one.at.addresses.translates and ":" not in one.public
+
+
+@contextlib.contextmanager
+def _noted(failures: list[HybridError]) -> Iterator[None]:
+    try:
+        yield
+    except HybridError as exc:
+        failures.append(exc)
+
+
+def _in_time(until: float) -> None:
+    if time.monotonic() > until:
+        raise TransientError("the provider is too slow: nothing more is begun for this action, try it again")
+
+
+def _known(action: actions.CreateNetwork) -> Answer:
+    """Acknowledge a new network; what will not work is told in oned's log."""
+    odd = [ar.get("IPAM_MAD") or "none" for ar in action.ranges if not is_ours({"DEPLOY_ID": "to come", **ar})]
+    if not odd:
+        return Answer()
+    text = f"WARN: network {action.vnet_id} has address ranges of no provider (IPAM_MAD {', '.join(odd)[:80]})"
+    return Answer(stderr=f"{text}: driver hybrid does nothing for their addresses\n".encode())
