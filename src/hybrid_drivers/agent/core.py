@@ -16,7 +16,8 @@ from hybrid_drivers.agent.assignment_collector import AssignmentCollector
 from hybrid_drivers.agent.collector import Collector
 from hybrid_drivers.agent.configuring import Configuring
 from hybrid_drivers.agent.departures import Departures
-from hybrid_drivers.agent.hooks import AliasIp, NoAddresses
+from hybrid_drivers.agent.hook_addresses import HookAddresses, NoNodes
+from hybrid_drivers.agent.hooks import AliasIp
 from hybrid_drivers.agent.im import Monitoring
 from hybrid_drivers.agent.ipam import Ipam
 from hybrid_drivers.agent.keys import FrontEndKeys
@@ -55,12 +56,11 @@ class HybridCore:
         self.collector = Collector(parts, self.reconciler)
         self._ipam = Ipam(parts)
         self.address_collector = AddressCollector(parts, self._ipam.reservations)
-        self._hooks = AliasIp(parts.oned, NoAddresses())  # in its place goes what answers vnm/hybrid post and clean
         locks = AddressLocks()
         self._networks = Networks(parts, Nodes(parts), locks)
-        self.assignments = AssignmentCollector(
-            parts, locks, lambda: max(self._networks.changed_at, self._ipam.freed_at)
-        )
+        addresses = HookAddresses(self._networks, Networks(parts, NoNodes(), locks))
+        self._hooks = AliasIp(parts.oned, addresses)
+        self.assignments = AssignmentCollector(parts, locks, lambda: max(addresses.changed_at, self._ipam.freed_at))
         self._monitor_file = MonitorFile(parts)
         self._monitoring = Monitoring(parts, self.reconciler, self._monitor_file)
         self._machines = Machines5(parts, self.reconciler)

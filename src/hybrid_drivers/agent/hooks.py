@@ -15,7 +15,7 @@ from __future__ import annotations
 import threading
 from typing import Final, Protocol
 
-from hybrid_drivers.errors import ConfigError, NoSuchObject
+from hybrid_drivers.errors import NoSuchObject
 from hybrid_drivers.model_vms import ACTIVE, DONE, RUNNING
 from hybrid_drivers.oned.api import Oned
 from hybrid_drivers.oned.hook_actions import HOTPLUG_NIC, CardCall, HookEvent, Machine, read_machine
@@ -37,18 +37,6 @@ class VmAddresses(Protocol):
 
     def clean(self, vm_document: bytes, host: str) -> None:
         """Take the addresses from ``host``; those that are elsewhere, or leased to another machine by now, stay."""
-
-
-class NoAddresses:
-    """Stands for ``VmAddresses`` where there are none: every call fails."""
-
-    def post(self, vm_document: bytes, host: str) -> None:
-        """Refuse. Raises: ConfigError."""
-        raise ConfigError("these hybrid drivers cannot give virtual machines public addresses")
-
-    def clean(self, vm_document: bytes, host: str) -> None:
-        """Refuse. Raises: ConfigError."""
-        self.post(vm_document, host)
 
 
 class AliasIp:
