@@ -7,7 +7,7 @@ umask 022 # what oneadmin runs must be readable to it, whatever root's own habit
 
 usage() {
     cat <<'TEXT'
-Usage: install.sh [-u USER] [-g GROUP] [-d ONE_LOCATION] [-k] [-l] [-r] [-h] [--wheels DIR] [--python PATH]
+Usage: install.sh [-u USER] [-g GROUP] [-d ONE_LOCATION] [-k] [-l] [-r] [-h] [--hooks] [--wheels DIR] [--python PATH]
 
   -u USER        owner of configuration, state and remotes (default: oneadmin; with -d: owner of ONE_LOCATION)
   -g GROUP       group of the same
@@ -16,6 +16,8 @@ Usage: install.sh [-u USER] [-g GROUP] [-d ONE_LOCATION] [-k] [-l] [-r] [-h] [--
   -l             link instead of copying (development): remotes, and the virtual environment of the checkout
   -r             remove what was installed and what was added to OpenNebula's configuration
   -h             show this text
+  --hooks        register three hooks with oned, which has to run: public addresses then follow virtual machines where
+                 VNMAD_LOCAL_ACTIONS cannot be set, too. -r deletes them. Later: onehybrid hooks install|remove|check
   --wheels DIR   offline: install Python packages from the wheel files in DIR only
   --python PATH  the Python to use, 3.10 or newer (default: the newest one found)
 
@@ -29,7 +31,7 @@ fail() {
 }
 
 user='' group='' location='' wheels='' python='' command=put
-keep='' link='' destdir=${DESTDIR:-}
+keep='' link='' hooks='' destdir=${DESTDIR:-}
 needs() {
     if [ $# -lt 2 ] || [ -z "$2" ]; then fail "$1 needs a value; install.sh -h lists the options"; fi
 }
@@ -42,6 +44,7 @@ while [ $# -gt 0 ]; do
         -l) link=--link ;;
         -r) command=remove ;;
         -h | --help) usage; exit 0 ;;
+        --hooks) hooks=yes ;;
         --wheels) needs "$@"; wheels=$2; shift ;;
         --python) needs "$@"; python=$2; shift ;;
         *) fail "unknown option $1; install.sh -h lists the options" ;;
@@ -49,6 +52,7 @@ while [ $# -gt 0 ]; do
     shift
 done
 [ -z "$wheels" ] || [ -d "$wheels" ] || fail "--wheels: $wheels is not a folder"
+[ -z "$hooks" ] || [ -z "$destdir" ] || fail "--hooks speaks with a running oned, which there is none of below DESTDIR"
 
 source=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
 
@@ -245,6 +249,29 @@ stop_agent() { # the next call of oned starts it again
         ONE_LOCATION=$location "$venv/bin/onehybrid" agent stop >/dev/null 2>&1 || true
     fi
 }
+# Hooks are oned's, not files: $lib/hooks notes that there are some.
+ask_oned() { # as the owner, with its one_auth
+    set -- env ONE_LOCATION="$location" "$venv/bin/onehybrid" hooks "$@"
+    if [ "$(id -u)" -eq 0 ] && [ -n "$user" ] && [ "$user" != root ]; then
+        set -- runuser -u "$user" -- env HOME="$(getent passwd "$user" | cut -d : -f 6)" "$@"
+    fi
+    "$@" 2>&1
+}
+register_hooks() {
+    said=$(ask_oned install) || fail "everything is installed but the hooks: ${said#Error: }"
+    : >"$lib/hooks"
+    echo "$said"
+}
+delete_hooks() {
+    [ -z "$destdir" ] && [ -e "$lib/hooks" ] || return 0
+    if said=$(ask_oned remove); then
+        echo "$said"
+    else
+        echo "note: the hooks are still in oned: ${said#Error: } Delete them with onehook: alias_ip_running," \
+            "alias_ip_hotplug, alias_ip_done"
+    fi
+    rm -f -- "$lib/hooks"
+}
 systemd_runs() { [ -z "$location$destdir" ] && [ -d /run/systemd/system ]; }
 units=''
 if [ -z "$location" ] && { [ -n "$destdir" ] || [ -d /run/systemd/system ]; }; then units=--units; fi
@@ -253,6 +280,7 @@ if [ "$command" = remove ]; then
     find_python
     if systemd_runs; then systemctl disable --quiet --now opennebula-hybrid.service 2>/dev/null || true; fi
     stop_agent
+    delete_hooks
     place remove
     if systemd_runs; then systemctl daemon-reload; fi
     echo "The hybrid drivers are removed. Restart OpenNebula: systemctl restart opennebula (or: one restart)."
@@ -278,3 +306,4 @@ The hybrid drivers are installed. Now
   1. describe a provider: copy a sample in ${etc:-/etc/one}/hybrid/providers.d to NAME.yaml and fill it in;
   2. restart OpenNebula: systemctl restart opennebula (or, self-contained: one stop; one start).
 TEXT
+[ -z "$hooks" ] || register_hooks

@@ -10,11 +10,11 @@ PENDING, HOLD, ACTIVE, STOPPED, SUSPENDED, DONE, POWEROFF, UNDEPLOYED = 1, 2, 3,
 RUNNING, UNKNOWN = 3, 16  # lcm_states within ACTIVE; unknown: its host is not heard of
 MOVE_FAILED = 44  # the disks of one that is off could not be brought to its new place
 FAILURES = frozenset((*range(36, 43), MOVE_FAILED, *range(46, 51), 61))  # lcm_states: an operation failed (*_FAILURE)
-_STATES = (  # by number (VirtualMachine.h)
+STATES = (  # by number (VirtualMachine.h)
     *("INIT", "PENDING", "HOLD", "ACTIVE", "STOPPED", "SUSPENDED"),
     *("DONE", "FAILED", "POWEROFF", "UNDEPLOYED", "CLONING", "CLONING_FAILURE"),
 )
-_LCM_STATES = (  # by number
+LCM_STATES = (  # by number
     *("LCM_INIT", "PROLOG", "BOOT", "RUNNING", "MIGRATE", "SAVE_STOP", "SAVE_SUSPEND", "SAVE_MIGRATE"),
     *("PROLOG_MIGRATE", "PROLOG_RESUME", "EPILOG_STOP", "EPILOG", "SHUTDOWN", "CANCEL", "FAILURE"),
     *("CLEANUP_RESUBMIT", "UNKNOWN", "HOTPLUG", "SHUTDOWN_POWEROFF", "BOOT_UNKNOWN", "BOOT_POWEROFF"),
@@ -87,7 +87,7 @@ class VmDetail:
     @property
     def word(self) -> str:
         """Return its state by oned's name: what goes on while it is ACTIVE, else POWEROFF and the like."""
-        names, number = (_LCM_STATES, self.lcm_state) if self.state == ACTIVE else (_STATES, self.state)
+        names, number = (LCM_STATES, self.lcm_state) if self.state == ACTIVE else (STATES, self.state)
         return names[number] if 0 <= number < len(names) else str(number)
 
     @property

@@ -34,8 +34,11 @@ STORM = 500
 
 
 def identity(path: Path) -> tuple[str, str, str]:
-    """What an executable must say it is: family, driver and action; an IM's driver is its folder less ``.d``."""
-    family, driver, action = path.parts
+    """What an executable must say it is: family, driver and action; an IM's driver is its folder less ``.d``.
+
+    A hook is one file: driver and action in one.
+    """
+    family, driver, action = path.parts if len(path.parts) == 3 else (*path.parts, path.name)
     return family, driver.removesuffix(".d"), action.removesuffix(".sh")
 
 

@@ -16,6 +16,8 @@ from hybrid_drivers.agent.assignment_collector import AssignmentCollector
 from hybrid_drivers.agent.collector import Collector
 from hybrid_drivers.agent.configuring import Configuring
 from hybrid_drivers.agent.departures import Departures
+from hybrid_drivers.agent.hook_addresses import HookAddresses, NoNodes
+from hybrid_drivers.agent.hooks import AliasIp
 from hybrid_drivers.agent.im import Monitoring
 from hybrid_drivers.agent.ipam import Ipam
 from hybrid_drivers.agent.keys import FrontEndKeys
@@ -34,6 +36,7 @@ from hybrid_drivers.config import Location
 from hybrid_drivers.errors import HybridError
 from hybrid_drivers.oned import actions
 from hybrid_drivers.oned.api import Oned, read_session
+from hybrid_drivers.oned.hook_actions import parse_hook
 from hybrid_drivers.oned.ipam_actions import parse_ipam
 from hybrid_drivers.oned.process import Answer, Call
 from hybrid_drivers.oned.vnm_actions import parse_vnm
@@ -56,6 +59,8 @@ class HybridCore:
         self._ipam = Ipam(parts, left=self.assignments.note)
         self.address_collector = AddressCollector(parts, self._ipam.reservations)
         self._networks = Networks(parts, Nodes(parts), locks, self.assignments.note)
+        sdnat = Networks(parts, NoNodes(), locks, self.assignments.note)
+        self._hooks = AliasIp(parts.oned, HookAddresses(self._networks, sdnat))
         self._monitor_file = MonitorFile(parts)
         self._monitoring = Monitoring(parts, self.reconciler, self._monitor_file)
         self._machines = Machines5(parts, self.reconciler)
@@ -85,6 +90,8 @@ class HybridCore:
             return self._configuring.answer(call)
         if call.family == "ipam":
             return self._ipam.answer(parse_ipam(call))
+        if call.family == "hooks":
+            return self._hooks.answer(parse_hook(call))
         if call.family == "vnm":
             return self._networks.answer(parse_vnm(call))
         action = actions.parse(call)

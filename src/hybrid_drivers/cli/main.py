@@ -17,6 +17,7 @@ GROUPS: dict[str, tuple[str, str]] = {
     "agent": ("hybrid_drivers.cli.agent:agent", "Look at, start and stop the agent."),
     "completion": ("hybrid_drivers.cli.completion.command:completion", "Print a shell's completion script."),
     "configure": ("hybrid_drivers.cli.configure:configure", "Configure hosts again, or see what differs."),
+    "hooks": ("hybrid_drivers.cli.hooks:hooks", "Register the hooks that keep public addresses with machines."),
     "provider": ("hybrid_drivers.cli.provider.group:provider", "Manage the accounts machines are rented from."),
     "provision": ("hybrid_drivers.cli.provision.group:provision", "Make whole clusters from templates (oneprovision)."),
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import xmlrpc.client
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from xml.parsers.expat import ExpatError, ParserCreate, XMLParserType
@@ -59,6 +59,24 @@ def _element(data: bytes | str, root: str, what: str, error: type[HybridError], 
     if element.tag != root:
         raise error(f"{what} is a <{str(element.tag)[:40]}>, expected <{root}>")
     return element
+
+
+def as_drivers_get_it(vm: bytes, plugged: Collection[str]) -> bytes:
+    """Return a ``<VM>`` with the last record of its history only, and just these cards marked as plugged in or out.
+
+    ``plugged`` are values of NIC_ID; the document has been read before.
+    """
+    top = etree.fromstring(vm, etree.XMLParser(encoding="utf-8", resolve_entities=False, no_network=True))
+    records = sorted(top.findall("HISTORY_RECORDS/HISTORY"), key=lambda one: int(one.findtext("SEQ") or 0))
+    for record in records[:-1]:
+        if (above := record.getparent()) is not None:
+            above.remove(record)
+    for card in (*top.findall("TEMPLATE/NIC"), *top.findall("TEMPLATE/NIC_ALIAS")):
+        for mark in card.findall("ATTACH"):
+            card.remove(mark)
+        if card.findtext("NIC_ID") in plugged:
+            etree.SubElement(card, "ATTACH").text = "YES"
+    return bytes(etree.tostring(top, encoding="utf-8"))
 
 
 # --- replies of oned --------------------------------------------------------------------------------------------------
@@ -200,6 +218,13 @@ def parse_vms(data: str, what: str = "oned's reply") -> list[Vm]:
 def parse_zone(data: str, what: str = "oned's reply") -> Template:
     """Read the template of ``<ZONE>``. Raises: OnedError."""
     return parse(data, "ZONE", what, OnedError).template()
+
+
+def parse_hooks(data: str, what: str) -> list[Node]:
+    """Return the elements of ``<HOOK_POOL>``, or the one that ``<HOOK>`` is. Raises: OnedError."""
+    if data.lstrip().startswith("<HOOK>"):
+        return [parse(data, "HOOK", what, OnedError)]
+    return parse(data, "HOOK_POOL", what, OnedError).nodes("HOOK")
 
 
 def parse_raft(data: str, what: str = "oned's reply") -> RaftState:

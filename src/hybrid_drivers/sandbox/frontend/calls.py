@@ -128,9 +128,17 @@ class Calls:
             taken = method.check(arguments[1:])
             with self._context.store.lock:
                 self._context.store.agenda.catch_up(self._context.clock.monotonic())
-                return [True, method.work(self._context, *taken), 0]
+                return self._told(name, arguments, [True, method.work(self._context, *taken), 0])
         except Refused as refused:
-            return [False, f"[{name}] {refused.sentence}", int(refused.code), refused.object_id, -1]
+            failed: Reply = [False, f"[{name}] {refused.sentence}", int(refused.code), refused.object_id, -1]
+            return failed if refused.code is Code.AUTHENTICATION else self._told(name, arguments, failed)
+
+    def _told(self, name: str, arguments: tuple[object, ...], reply: Reply) -> Reply:
+        """Return a reply after the hooks on its call have been told (``Request::execute``)."""
+        with self._context.store.lock:
+            if self._context.store.hem is not None:
+                self._context.store.hem.called(name, arguments, reply)
+        return reply
 
     def _away(self) -> Calls | None:
         """Return whom a writing call goes to when this server follows (``Request::execute``), None for here."""

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from enum import Enum
 from typing import Final
 
-VM_WORDS: Final = ("poweroff", "move", "live", "boot", "terminate")
+VM_WORDS: Final = ("poweroff", "move", "live", "boot", "terminate", "attach", "detach")
 
 
 class RaftState(Enum):

@@ -15,6 +15,8 @@ from hybrid_drivers.sandbox.frontend.configuration import MonitordConf
 from hybrid_drivers.sandbox.frontend.datastore_calls import Datastores
 from hybrid_drivers.sandbox.frontend.document_calls import Documents
 from hybrid_drivers.sandbox.frontend.drivers import DriverRun, Drivers
+from hybrid_drivers.sandbox.frontend.hem import HookExecution
+from hybrid_drivers.sandbox.frontend.hook_calls import Hooks
 from hybrid_drivers.sandbox.frontend.image_calls import Images
 from hybrid_drivers.sandbox.frontend.ipam import OneIpam
 from hybrid_drivers.sandbox.frontend.knobs import Knobs
@@ -30,7 +32,10 @@ from hybrid_drivers.sandbox.frontend.vmm_exec import VmmExec, local_actions
 from hybrid_drivers.sandbox.frontend.vnet_calls import Vnets
 
 VERSION = "7.4.0"
-_KINDS = (Datastores(), Vnets(), Images(), VmTemplates(), VnTemplates(), Documents(), Apps(), Vms())
+_KINDS = (
+    *(Datastores(), Vnets(), Images(), VmTemplates(), VnTemplates(), Documents(), Apps(), Vms()),
+    Hooks(lambda: METHODS),
+)
 METHODS: Mapping[str, Method] = {
     **host_calls.METHODS,
     **cluster_calls.METHODS,
@@ -93,6 +98,9 @@ class Parts:
             lock=setting.store.lock,
             on_run=setting.on_run,
         )
+        hooks = setting.store.hooks
+        self._hem = HookExecution(remotes, setting.environment, lambda: list(hooks.values()), setting.on_run)
+        setting.store.hem = self._hem
         self.monitor = Monitor(
             store=setting.store,
             knobs=setting.knobs,
@@ -129,6 +137,9 @@ class Parts:
             self._ipam.close(terminate=terminate)
             if self._setting.store.ipam is self._ipam:
                 self._setting.store.ipam = None
+        self._hem.close(terminate=terminate)
+        if self._setting.store.hem is self._hem:
+            self._setting.store.hem = None
         self._timer.join()
 
     def _address_drivers(self) -> OneIpam:

@@ -11,6 +11,8 @@ from hybrid_drivers.model import Value
 from hybrid_drivers.sandbox.frontend.attributes import Attributes
 from hybrid_drivers.sandbox.frontend.cipher import Cipher
 from hybrid_drivers.sandbox.frontend.datastore_objects import DatastoreObject
+from hybrid_drivers.sandbox.frontend.hem import HookExecution
+from hybrid_drivers.sandbox.frontend.hook_objects import HookObject
 from hybrid_drivers.sandbox.frontend.image_objects import ImageObject
 from hybrid_drivers.sandbox.frontend.ipam import OneIpam
 from hybrid_drivers.sandbox.frontend.market_objects import AppObject
@@ -37,8 +39,8 @@ class Store:
     """All objects, and the one lock that guards them and everything that follows from their changes.
 
     ``vms`` is for tests: state and whole ``<VM>`` document of machines that are only to be listed. ``users`` and
-    ``groups`` are names by id; all calls are oneadmin's. ``ipam`` are the address drivers of the front-end that runs;
-    ``births``: a machine is being made.
+    ``groups`` are names by id; all calls are oneadmin's. ``ipam`` are the address drivers of the front-end that runs,
+    ``hem`` runs its hooks; ``births``: a machine is being made.
     """
 
     hosts: dict[int, HostObject] = field(default_factory=dict)
@@ -51,6 +53,7 @@ class Store:
     vntemplates: Pool[TemplateObject] = field(default_factory=Pool)
     apps: Pool[AppObject] = field(default_factory=Pool)
     machines: Pool[VmObject] = field(default_factory=Pool)
+    hooks: Pool[HookObject] = field(default_factory=Pool)
     zone: ZoneObject = field(default_factory=ZoneObject)
     vms: list[tuple[int, str]] = field(default_factory=list)
     users: dict[int, str] = field(default_factory=lambda: {0: "oneadmin", 1: "serveradmin"})
@@ -59,6 +62,7 @@ class Store:
     lock: threading.RLock = field(default_factory=threading.RLock)
     cipher: Cipher = field(default_factory=Cipher)
     ipam: OneIpam | None = None
+    hem: HookExecution | None = None
     births: Turn = field(default_factory=Turn)
 
     def __post_init__(self) -> None:
@@ -109,6 +113,11 @@ class Store:
     ) -> AppObject:
         """Put an app into the marketplace: IMAGE, VMTEMPLATE (with one or more DISK) or SERVICE_TEMPLATE; MiB."""
         return self.apps.put(AppObject.of(name, kind, size, attributes or {}))
+
+    def vm_changed(self, vm: VmObject) -> None:
+        """Tell of a machine that has come into another state."""
+        if self.hem is not None:
+            self.hem.vm_changed(vm)
 
     def host_xml(self, host: HostObject, *, monitoring: bool = True) -> str:
         """Return a host's document with its cluster's name."""

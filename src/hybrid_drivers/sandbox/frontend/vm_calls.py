@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from hybrid_drivers.sandbox.frontend import vm_cards as cards
 from hybrid_drivers.sandbox.frontend import vm_life as life
 from hybrid_drivers.sandbox.frontend.attributes import Attributes
 from hybrid_drivers.sandbox.frontend.calls import Code, Context, Method, Refused, change_template
@@ -19,7 +20,7 @@ from hybrid_drivers.sandbox.frontend.store import Store, name_fault
 from hybrid_drivers.sandbox.frontend.template_calls import VmTemplates
 from hybrid_drivers.sandbox.frontend.vm_moves import check_capacity, check_deploy, check_move, place_of
 from hybrid_drivers.sandbox.frontend.vm_objects import Action, Lcm, State, VmObject
-from hybrid_drivers.sandbox.frontend.vm_resources import ResourceFault, add_card, take
+from hybrid_drivers.sandbox.frontend.vm_resources import ResourceFault, take
 
 _ANY, _ALL_BUT_DONE = -2, -1
 _RETRY, _DELETE, _RECREATE = 2, 3, 4  # of one.vm.recover
@@ -79,6 +80,7 @@ class Vms(Family[VmObject]):
 
     def _make(self, context: Context, attributes: Attributes, hold: bool, word: str) -> int:
         store, made = context.store, VmObject.of(attributes)
+        made.changed = store.vm_changed
         with held(store.ipam, store.births):
             made.id = store.machines.next_id
             made.name = made.name or f"one-{made.id}"
@@ -161,39 +163,15 @@ class Vms(Family[VmObject]):
         life.transfer(context, one)
         return vm_id
 
-    def attach_nic(self, context: Context, vm_id: int, text: str) -> int:
-        """one.vm.attachnic: to one that runs, or is off (then no driver is asked)."""
-        one = self.get(context, vm_id)
-        off = self._pluggable(one, "attach")
-        told = self.read(text).template()
-        kind = "NIC_ALIAS" if "NIC_ALIAS" in told else "NIC"
-        try:
-            with held(context.store.ipam, context.store.births):
-                card = add_card(context.store, one, kind, told.vector(kind))
-        except ResourceFault as exc:
-            raise Refused(Code.INTERNAL, str(exc)) from exc
-        if not off:
-            life.attach(context, one, kind, card)
+    def attach_card(self, context: Context, vm_id: int, text: str) -> int:
+        """one.vm.attachnic."""
+        cards.attach(context, self.get(context, vm_id), self.read(text))
         return vm_id
 
-    def detach_nic(self, context: Context, vm_id: int, nic_id: int) -> int:
-        """one.vm.detachnic: from one that runs."""
-        one = self.get(context, vm_id)
-        self._need(one, "detach", one.state is State.ACTIVE and one.lcm_state is Lcm.RUNNING)
-        for kind in ("NIC", "NIC_ALIAS"):
-            cards = one.vectors(kind)
-            for card in cards:
-                if card["NIC_ID"] == str(nic_id):
-                    one.put_vectors(kind, [{**other, "ATTACH": "YES"} if other is card else other for other in cards])
-                    life.detach(context, one, kind, card)
-                    return vm_id
-        raise Refused(Code.ACTION, f"VM does not have a NIC with NIC_ID {nic_id}")
-
-    def _pluggable(self, one: VmObject, name: str) -> bool:
-        """Tell whether it is off; refuse when it neither is nor runs."""
-        off = one.state is State.POWEROFF
-        self._need(one, name, off or (one.state is State.ACTIVE and one.lcm_state is Lcm.RUNNING))
-        return off
+    def detach_card(self, context: Context, vm_id: int, number: int) -> int:
+        """one.vm.detachnic."""
+        cards.detach(context, self.get(context, vm_id), number)
+        return vm_id
 
     def _terminate(self, context: Context, one: VmObject, action: Action) -> None:
         if one.state is State.DONE:
@@ -224,8 +202,8 @@ class Vms(Family[VmObject]):
             "one.vm.deploy": Method(self.deploy, "ii|bis", writes=True),
             "one.vm.action": Method(self.action, "si", writes=True),
             "one.vm.migrate": Method(self.migrate, "iib|bii", writes=True),
-            "one.vm.attachnic": Method(self.attach_nic, "is", writes=True),
-            "one.vm.detachnic": Method(self.detach_nic, "ii", writes=True),
+            "one.vm.attachnic": Method(self.attach_card, "is", writes=True),
+            "one.vm.detachnic": Method(self.detach_card, "ii", writes=True),
             "one.vm.recover": Method(self.recover, "ii", writes=True),
             "one.vmpool.info": Method(self.of_state, "iiii|s"),
             "one.template.instantiate": Method(self.instantiate, "is|bsb", writes=True),

@@ -20,7 +20,6 @@ from hybrid_drivers.sandbox.frontend.vm_objects import Action, Lcm, State, VmObj
 from hybrid_drivers.sandbox.frontend.vm_resources import (
     close_record,
     give_back,
-    give_back_card,
     put_on,
     put_on_again,
 )
@@ -38,10 +37,10 @@ def deploy(context: Context, vm: VmObject, host: HostObject, datastore: Datastor
 
     def failed(why: str) -> None:
         _arrived(vm)
-        _error(vm, "Error deploying virtual machine", why)
+        told_error(vm, "Error deploying virtual machine", why)
         vm.enter(State.ACTIVE, Lcm.BOOT_FAILURE)
 
-    _begin(context, vm, Lcm.PROLOG, Drive(steps.deploy(vm.deploy_id, host.name), then, failed))
+    begin(context, vm, Lcm.PROLOG, Drive(steps.deploy(vm.deploy_id, host.name), then, failed))
 
 
 def power_off(context: Context, vm: VmObject, action: Action) -> None:
@@ -54,7 +53,7 @@ def power_off(context: Context, vm: VmObject, action: Action) -> None:
     obeys = action is Action.POWEROFF_HARD or not fails(context, "poweroff")
     told = steps.destroy(vm.history[-1].host_name, "" if obeys else NO_REASON)
     failed = partial(_ran_on, vm, "Error shutting down VM")
-    _begin(context, vm, Lcm.SHUTDOWN_POWEROFF, Drive(told, then, failed))
+    begin(context, vm, Lcm.SHUTDOWN_POWEROFF, Drive(told, then, failed))
 
 
 def boot(context: Context, vm: VmObject) -> None:
@@ -64,12 +63,12 @@ def boot(context: Context, vm: VmObject) -> None:
     vm.history[-1].ran = _now()
 
     def failed(why: str) -> None:
-        _error(vm, "Error deploying virtual machine", why)
+        told_error(vm, "Error deploying virtual machine", why)
         vm.enter(State.POWEROFF)
 
     problem = NO_REASON if fails(context, "boot") else ""
     told = steps.deploy(vm.deploy_id, vm.history[-1].host_name, problem)
-    _begin(context, vm, Lcm.BOOT_POWEROFF, Drive(told, partial(_runs, vm), failed))
+    begin(context, vm, Lcm.BOOT_POWEROFF, Drive(told, partial(_runs, vm), failed))
 
 
 def move(context: Context, vm: VmObject, host: HostObject, datastore: DatastoreObject, *, live: bool) -> None:
@@ -85,18 +84,18 @@ def move(context: Context, vm: VmObject, host: HostObject, datastore: DatastoreO
         vm.history[-1].transfer = (0, 0)
         told = steps.migrate(vm.deploy_id, old.host_name, host.name, NO_REASON if fails(context, "live") else "")
         back = partial(_back, context, vm, old.sequence)
-        _begin(context, vm, Lcm.MIGRATE, Drive(told, partial(_runs, vm), back))
+        begin(context, vm, Lcm.MIGRATE, Drive(told, partial(_runs, vm), back))
     else:
         back = partial(_back, context, vm, old.sequence)
         drive = Drive(steps.save(old.host_name), lambda: _restore(context, vm, host.name), back)
-        _begin(context, vm, Lcm.SAVE_MIGRATE, drive)
+        begin(context, vm, Lcm.SAVE_MIGRATE, drive)
 
 
 def _restore(context: Context, vm: VmObject, host: str) -> None:
     """Let it go on from its saved state where it was moved to."""
 
     def failed(why: str) -> None:
-        _error(vm, "Error restoring VM", why)
+        told_error(vm, "Error restoring VM", why)
         vm.enter(State.ACTIVE, Lcm.BOOT_MIGRATE_FAILURE)
 
     vm.enter(State.ACTIVE, Lcm.BOOT_MIGRATE)
@@ -111,10 +110,10 @@ def transfer(context: Context, vm: VmObject) -> None:
         vm.enter(State.POWEROFF)
 
     def failed() -> None:
-        _error(vm, "Error executing image transfer script: Error copying disk directory to target host")
+        told_error(vm, "Error executing image transfer script: Error copying disk directory to target host")
         vm.enter(State.ACTIVE, Lcm.PROLOG_MIGRATE_POWEROFF_FAILURE)
 
-    _begin(context, vm, Lcm.PROLOG_MIGRATE_POWEROFF, Drive((), failed if fails(context, "move") else arrived))
+    begin(context, vm, Lcm.PROLOG_MIGRATE_POWEROFF, Drive((), failed if fails(context, "move") else arrived))
 
 
 def terminate(context: Context, vm: VmObject, action: Action) -> None:
@@ -123,7 +122,7 @@ def terminate(context: Context, vm: VmObject, action: Action) -> None:
     ran = vm.state is State.ACTIVE
     told = steps.destroy(vm.history[-1].host_name, problem) if ran or problem else ()
     failed = partial(_ran_on, vm, "Error canceling VM")
-    _begin(context, vm, Lcm.SHUTDOWN, Drive(told, lambda: done(context, vm, action), failed))
+    begin(context, vm, Lcm.SHUTDOWN, Drive(told, lambda: done(context, vm, action), failed))
 
 
 def delete(context: Context, vm: VmObject) -> None:
@@ -142,45 +141,12 @@ def recreate(context: Context, vm: VmObject) -> None:
         vm.deploy_id = ""
         vm.enter(State.PENDING)
 
-    _begin(context, vm, Lcm.CLEANUP_RESUBMIT, Drive(_cleanup(vm), then))
+    begin(context, vm, Lcm.CLEANUP_RESUBMIT, Drive(_cleanup(vm), then))
 
 
 def _cleanup(vm: VmObject) -> list[steps.Step]:
     moves = vm.lcm_state in (Lcm.MIGRATE, Lcm.SAVE_MIGRATE) and len(vm.history) > 1
     return steps.cleanup(vm.history[-1].host_name, vm.history[-2].host_name if moves else "")
-
-
-def attach(context: Context, vm: VmObject, kind: str, card: dict[str, str]) -> None:
-    """Give one that runs a card, which is there already; it is taken back when a driver refuses."""
-
-    def ended(why: str = "") -> None:
-        kept = [{key: value for key, value in one.items() if key != "ATTACH"} for one in vm.vectors(kind)]
-        if why:
-            _error(vm, "Error attaching network interface to VM", why)
-            kept = [one for one in kept if one["NIC_ID"] != card["NIC_ID"]]
-            give_back_card(context.store, vm, card)
-        vm.put_vectors(kind, kept)
-        vm.enter(State.ACTIVE, Lcm.RUNNING)
-
-    told = steps.attach(vm.deploy_id, vm.history[-1].host_name, alias=kind == "NIC_ALIAS")
-    _begin(context, vm, Lcm.HOTPLUG_NIC, Drive(told, ended, ended))
-
-
-def detach(context: Context, vm: VmObject, kind: str, card: dict[str, str]) -> None:
-    """Take a card from one that runs; it stays when a driver fails."""
-
-    def ended(why: str = "") -> None:
-        kept = [{key: value for key, value in one.items() if key != "ATTACH"} for one in vm.vectors(kind)]
-        if why:
-            _error(vm, "Error detaching network interface from VM", why)
-        else:
-            kept = [one for one in kept if one["NIC_ID"] != card["NIC_ID"]]
-            give_back_card(context.store, vm, card)
-        vm.put_vectors(kind, kept)
-        vm.enter(State.ACTIVE, Lcm.RUNNING)
-
-    told = steps.detach(vm.history[-1].host_name, alias=kind == "NIC_ALIAS")
-    _begin(context, vm, Lcm.HOTPLUG_NIC, Drive(told, ended, ended))
 
 
 def done(context: Context, vm: VmObject, action: Action) -> None:
@@ -205,7 +171,8 @@ class Drive:
     failed: Callable[[str], None] = lambda why: None
 
 
-def _begin(context: Context, vm: VmObject, during: Lcm, drive: Drive) -> None:
+def begin(context: Context, vm: VmObject, during: Lcm, drive: Drive) -> None:
+    """Let it be in a state for a while, and then have the drivers do their part."""
     vm.enter(State.ACTIVE, during)
     context.later(context.knobs.vm_seconds, lambda: _drive(context, vm, drive))
 
@@ -233,7 +200,7 @@ def _runs(vm: VmObject) -> None:
 
 
 def _ran_on(vm: VmObject, what: str, why: str) -> None:
-    _error(vm, what, why)
+    told_error(vm, what, why)
     vm.enter(State.ACTIVE, Lcm.RUNNING)
 
 
@@ -247,7 +214,8 @@ def _back(context: Context, vm: VmObject, sequence: int, why: str) -> None:
     _ran_on(vm, "Error live migrating VM", why)
 
 
-def _error(vm: VmObject, what: str, why: str = NO_REASON) -> None:
+def told_error(vm: VmObject, what: str, why: str = NO_REASON) -> None:
+    """Note what went wrong in its user template."""
     told = what if why == NO_REASON else f"{what}: {why}"
     vm.user.set("ERROR", f"{time.strftime('%a %b %e %H:%M:%S %Y')}: {told}")
 

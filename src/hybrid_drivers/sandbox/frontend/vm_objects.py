@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
@@ -74,8 +75,12 @@ class Action(IntEnum):
     LIVE_MIGRATE = 2
     POWEROFF = 19
     POWEROFF_HARD = 20
+    NIC_ATTACH = 23
+    NIC_DETACH = 24
     TERMINATE = 27
     TERMINATE_HARD = 28
+    ALIAS_ATTACH = 46
+    ALIAS_DETACH = 47
 
 
 @dataclass(kw_only=True)
@@ -123,7 +128,10 @@ class Record:
 
 @dataclass(kw_only=True)
 class VmObject(OwnedObject):
-    """A machine; ``template`` is what oned made of the request, ``user`` what it does not know."""
+    """A machine; ``template`` is what oned made of the request, ``user`` what it does not know.
+
+    ``changed`` is told of each state it comes into.
+    """
 
     state: State = State.PENDING
     lcm_state: Lcm = Lcm.LCM_INIT
@@ -136,6 +144,7 @@ class VmObject(OwnedObject):
     monitoring: Attributes | None = None
     user: Attributes = field(default_factory=Attributes)
     history: list[Record] = field(default_factory=list)
+    changed: Callable[[VmObject], None] = field(default=lambda _: None, repr=False)
 
     @classmethod
     def of(cls, attributes: Attributes) -> VmObject:
@@ -155,7 +164,10 @@ class VmObject(OwnedObject):
 
     def enter(self, state: State, lcm_state: Lcm = Lcm.LCM_INIT) -> None:
         """Change the state; what is stored as the one before is the new one, as with oned once it is stored."""
+        same = (self.previous, self.previous_lcm) == (state, lcm_state)
         self.state, self.lcm_state = state, lcm_state
+        if not same:
+            self.changed(self)
         self.previous, self.previous_lcm = state, lcm_state
 
     def vectors(self, name: str) -> list[dict[str, str]]:

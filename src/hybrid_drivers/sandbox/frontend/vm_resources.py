@@ -29,9 +29,15 @@ def take(store: Store, vm: VmObject) -> None:
     """Give a new machine its images and addresses. Raises: ResourceFault; then nothing is taken."""
     try:
         vm.put_vectors("DISK", [_disk(store, vm, number, one) for number, one in enumerate(vm.vectors("DISK"))])
-        vm.put_vectors("NIC", [_nic(store, vm, number, one) for number, one in enumerate(vm.vectors("NIC"))])
-        aliases = enumerate(vm.vectors("NIC_ALIAS"), len(vm.vectors("NIC")))
-        vm.put_vectors("NIC_ALIAS", [_card(store, vm, "NIC_ALIAS", number, one) for number, one in aliases])
+        vm.put_vectors("NIC", [take_card(store, vm, number, one) for number, one in enumerate(vm.vectors("NIC"))])
+        asked = vm.vectors("NIC_ALIAS")
+        vm.put_vectors("NIC_ALIAS", [])
+        for number, one in enumerate(asked, len(vm.vectors("NIC"))):
+            parent = parent_of(vm, one, f"NIC named {one.get('PARENT', '')} not found for alias")
+            others = len(list(filter(None, parent.get("ALIAS_IDS", "").split(","))))
+            card = take_card(store, vm, number, alias_of(parent, one, number, others))
+            vm.put_vectors("NIC_ALIAS", [*vm.vectors("NIC_ALIAS"), card])
+            note_alias(vm, card)
         vm.template.set("AUTOMATIC_REQUIREMENTS", requirements(clusters_of(store, vm)))
     except ResourceFault:
         give_back(store, vm)
@@ -49,14 +55,6 @@ def give_back(store: Store, vm: VmObject) -> None:
         host.vms.discard(vm.id)
 
 
-def add_card(store: Store, vm: VmObject, kind: str, asked: dict[str, str]) -> dict[str, str]:
-    """Give a machine one more card, marked as the one that is attached. Raises: ResourceFault."""
-    number = 1 + max((int(one["NIC_ID"]) for name in ("NIC", "NIC_ALIAS") for one in vm.vectors(name)), default=-1)
-    made = {**_card(store, vm, kind, number, asked), "ATTACH": "YES"}
-    vm.put_vectors(kind, [*vm.vectors(kind), made])
-    return made
-
-
 def give_back_card(store: Store, vm: VmObject, card: dict[str, str]) -> None:
     """Take back the address of a card."""
     vnet = store.vnets.get(int(card.get("NETWORK_ID", "-1")))
@@ -65,14 +63,28 @@ def give_back_card(store: Store, vm: VmObject, card: dict[str, str]) -> None:
         _beside(store, vnet, ranges, lambda: ranges[0].free(vm.id, card.get("IP") or card.get("IP6", "")))
 
 
-def _card(store: Store, vm: VmObject, kind: str, number: int, asked: dict[str, str]) -> dict[str, str]:
-    """Return a card with its address; an alias names its parent as NIC0, or by its NAME."""
-    if kind == "NIC":
-        return _nic(store, vm, number, asked)
-    parents = {one.get("NAME", f"NIC{one['NIC_ID']}"): one["NIC_ID"] for one in vm.vectors("NIC")}
-    if asked.get("PARENT") not in parents:
-        raise ResourceFault("NIC_ALIAS's parent not found")
-    return {**_nic(store, vm, number, asked), "PARENT_ID": parents[asked["PARENT"]]}
+def parent_of(vm: VmObject, asked: dict[str, str], missing: str) -> dict[str, str]:
+    """Return the NIC that an alias names by its NAME. Raises: ResourceFault (``missing``)."""
+    name = asked.get("PARENT", "")
+    found = [one for one in vm.vectors("NIC") if one.get("NAME", f"NIC{one['NIC_ID']}") == name]
+    if not found:
+        raise ResourceFault(missing)
+    return found[0]
+
+
+def alias_of(parent: dict[str, str], asked: dict[str, str], number: int, alias_id: int) -> dict[str, str]:
+    """Return an alias with what it is told of its parent."""
+    name = f"NIC{parent['NIC_ID']}_ALIAS{number}"
+    return {"NAME": name, **asked, "ALIAS_ID": str(alias_id), "PARENT_ID": parent["NIC_ID"]}
+
+
+def note_alias(vm: VmObject, card: dict[str, str]) -> None:
+    """Have the parent of an alias know of it."""
+    nics = vm.vectors("NIC")
+    for one in nics:
+        if one["NIC_ID"] == card.get("PARENT_ID"):
+            one["ALIAS_IDS"] = ",".join([*filter(None, one.get("ALIAS_IDS", "").split(",")), card["NIC_ID"]])
+    vm.put_vectors("NIC", nics)
 
 
 def clusters_of(store: Store, vm: VmObject) -> set[int]:
@@ -173,7 +185,8 @@ def _image(store: Store, asked: dict[str, str]) -> ImageObject:
     return store.images[held]
 
 
-def _nic(store: Store, vm: VmObject, number: int, asked: dict[str, str]) -> dict[str, str]:
+def take_card(store: Store, vm: VmObject, number: int, asked: dict[str, str]) -> dict[str, str]:
+    """Return a card with its number and an address. Raises: ResourceFault."""
     if "NETWORK" not in asked and "NETWORK_ID" not in asked:  # NETWORK_MODE="auto": chosen when it is deployed
         return {**asked, "NIC_ID": str(number)}
     vnet = _vnet(store, asked)
