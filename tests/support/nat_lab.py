@@ -155,7 +155,9 @@ class Hypervisor:
             self.stack.callback(holder.kill)
             assert holder.stdout is not None
             assert holder.stdout.readline() == b"made\n"
-            self.hosts[name] = ["nsenter", "-t", str(holder.pid), "-n", "-m"]
+            python = Path(sys.executable).resolve().parent  # what is called python3 may be a script that looks for one
+            path = f"PATH={python}{os.pathsep}{os.environ['PATH']}"
+            self.hosts[name] = ["nsenter", "-t", str(holder.pid), "-n", "-m", "env", path]
         return self.hosts[name]
 
     def ask(self, space: str, address: str, *, patience: float = 0.3, port: int = 80) -> str:

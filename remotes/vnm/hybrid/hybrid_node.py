@@ -101,12 +101,12 @@ class Run(engine.Run):
         return is_external(card) and any(one.get("VN_MAD") == NAMES.driver for one in parents)
 
     def _places(self, card: engine.Card, nic: int) -> Iterator[Tuple[int, Place]]:
-        """Yield the places of a card by family. Only the front-end knows them: others go by what was noted."""
+        """Yield the places of a card by family. Only the front-end knows them: others go by what is noted."""
         name = f"VM {self.vm.id}: NIC {nic}"
         host = engine.parent_of(self.vm, card, name) if "PARENT_ID" in card else card
         target_of = host if is_external(card) else card
         for family, key in ADDRESS_KEYS.items():
-            noted = [one.alias for one in self._noted if one[:3] == (self.vm.id, nic, "at") and one.family == family]
+            noted = [one.alias for one in self._own_notes(nic, family) if one.what == "at"]
             text = card.get(key) or (noted[0] if noted and self._remembers else "")
             if not text:
                 continue
@@ -118,7 +118,13 @@ class Run(engine.Run):
             yield family, Place(arrives, target, bridge)
 
     def _claims(self, nic: int, card: engine.Card, family: int, bridge: str) -> Iterator[engine.Rule]:
-        """Yield notes of what is to be on for a card: what is on already, and is nobody's, was there before."""
+        """Yield notes of what is to be on for a card: what is on already, and is nobody's, was there before.
+
+        Only the front-end knows gateways (oned's ``INHERIT_VNET_ATTR`` does not name them): others keep what is noted.
+        """
+        if self._remembers:
+            yield from (one for one in self._own_notes(nic, family) if one.what != "at")
+            return
         forwards = engine.setting(engine.FORWARDING[family]) == "1"
         note = engine.Rule(self.vm.id, nic, "forward", ANY[family], "")
         if self._claimed(note) or (not forwards and self._may_forward(family)):
@@ -139,6 +145,9 @@ class Run(engine.Run):
         on = "1" in (engine.setting(f"net/ipv6/conf/{one}/proxy_ndp") for one in (bridge, "all"))
         if family == 6 and (self._claimed(note) or (not on and self._may_set(setting_of(note)))):
             yield note
+
+    def _own_notes(self, nic: int, family: int) -> List[engine.Rule]:
+        return [one for one in sorted(self._noted) if one[:2] == (self.vm.id, nic) and one.family == family]
 
     def _claimed(self, note: engine.Rule) -> bool:
         return any(one[2:] == note[2:] for one in self._noted)
