@@ -38,7 +38,9 @@ from hybrid_drivers.oned.objects import Objects
 from hybrid_drivers.oned.process import Answer
 from hybrid_drivers.oned.xml import with_values
 
-LIMIT: Final = 300.0  # seconds after which nothing new is begun for an action; the thin client gives up after 600
+# Seconds after which nothing new is begun for an action. What was begun by then may take as long as putting the remotes
+# on a node; the thin client gives up after 600.
+LIMIT: Final = 120.0
 _PCI: Final = "a PCI card cannot have an address of VN_MAD hybrid: its traffic does not go through the host"
 
 log = logging.getLogger(__name__)
@@ -88,7 +90,7 @@ class Networks:
     def _post(self, action: actions.Post, targets: list[Target], until: float) -> None:
         record = self._host_of_post(action)
         concerned = set(action.concerned)
-        with self._locks.hold((one.key for one in targets), self._limit / 2):
+        with self._locks.hold((one.key for one in targets), self._limit):
             at: dict[Target, Assignment] = {}
             fresh: list[Target] = []
             try:
@@ -140,7 +142,7 @@ class Networks:
     def _clean(self, action: actions.Clean, targets: list[Target], until: float) -> None:
         """Do all that can be done; the first failure is raised at the end."""
         record = self._host_of_clean(action)
-        with self._locks.hold((one.key for one in targets), self._limit / 2):
+        with self._locks.hold((one.key for one in targets), self._limit):
             targets = self._targets(action)  # who has the leases is known for sure only now
             at: dict[Target, Assignment] = {}
             failures: list[HybridError] = []
