@@ -191,10 +191,16 @@ class Networks:
     def _cleaned(
         self, action: actions.Clean, record: HostRecord, targets: list[Target], at: dict[Target, Assignment]
     ) -> None:
-        """Have the node do its part, unless there is no node any more."""
-        told = {one: at.get(one) or Assignment(id="", machine_id="") for one in targets}
-        translated = {one for one in targets if one not in at and _is_translated(one)}
-        values = {one: where for one, where in told.items() if one not in translated}
+        """Have the node do its part, unless there is no node any more.
+
+        It is not told addresses that are another machine's by now, nor those that only the provider would know.
+        """
+        untold = Assignment(id="", machine_id="")
+        values = {
+            one: at.get(one, untold)
+            for one in targets
+            if one.holder in (None, action.vm_id) and (one in at or not _is_translated(one))
+        }
         try:
             self._node.run(record, "remote_clean", _told(action, values))
         except HostUnreachable:

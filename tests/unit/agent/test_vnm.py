@@ -146,6 +146,7 @@ def test_an_address_that_has_a_new_holder_stays(world: World) -> None:
     world.post(9, 0, 0)
     world.clean(7, 0, 0)
     assert world.where() == {0: 0}
+    assert "HYBRID_ADDRESS" not in world.nodes.ran[-1][2]
 
 
 REFUSED = [
