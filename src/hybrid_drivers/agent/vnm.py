@@ -38,7 +38,9 @@ from hybrid_drivers.oned.objects import Objects
 from hybrid_drivers.oned.process import Answer
 from hybrid_drivers.oned.xml import with_values
 
-LIMIT: Final = 300.0  # seconds after which nothing new is begun for an action; the thin client gives up after 600
+# Seconds after which nothing new is begun for an action. What was begun by then may take as long as putting the remotes
+# on a node; the thin client gives up after 600.
+LIMIT: Final = 120.0
 _PCI: Final = "a PCI card cannot have an address of VN_MAD hybrid: its traffic does not go through the host"
 
 log = logging.getLogger(__name__)
@@ -88,7 +90,7 @@ class Networks:
     def _post(self, action: actions.Post, targets: list[Target], until: float) -> None:
         record = self._host_of_post(action)
         concerned = set(action.concerned)
-        with self._locks.hold((one.key for one in targets), self._limit / 2):
+        with self._locks.hold((one.key for one in targets), self._limit):
             at: dict[Target, Assignment] = {}
             fresh: list[Target] = []
             try:
@@ -140,7 +142,7 @@ class Networks:
     def _clean(self, action: actions.Clean, targets: list[Target], until: float) -> None:
         """Do all that can be done; the first failure is raised at the end."""
         record = self._host_of_clean(action)
-        with self._locks.hold((one.key for one in targets), self._limit / 2):
+        with self._locks.hold((one.key for one in targets), self._limit):
             targets = self._targets(action)  # who has the leases is known for sure only now
             at: dict[Target, Assignment] = {}
             failures: list[HybridError] = []
@@ -189,10 +191,16 @@ class Networks:
     def _cleaned(
         self, action: actions.Clean, record: HostRecord, targets: list[Target], at: dict[Target, Assignment]
     ) -> None:
-        """Have the node do its part, unless there is no node any more."""
-        told = {one: at.get(one) or Assignment(id="", machine_id="") for one in targets}
-        translated = {one for one in targets if one not in at and _is_translated(one)}
-        values = {one: where for one, where in told.items() if one not in translated}
+        """Have the node do its part, unless there is no node any more.
+
+        It is not told addresses that are another machine's by now, nor those that only the provider would know.
+        """
+        untold = Assignment(id="", machine_id="")
+        values = {
+            one: at.get(one, untold)
+            for one in targets
+            if one.holder in (None, action.vm_id) and (one in at or not _is_translated(one))
+        }
         try:
             self._node.run(record, "remote_clean", _told(action, values))
         except HostUnreachable:

@@ -10,6 +10,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from tests.support.providers import OWNER, until
 from tests.support.vnm_world import Cut, World, vnm_world
 
 from hybrid_drivers.agent import assignment_collector
@@ -123,6 +124,7 @@ def test_a_failed_host_loses_its_address_to_the_new_one(world: World) -> None:
 def test_a_machine_that_is_gone_needs_no_cleaning(world: World) -> None:
     world.post(7, 0, 0)
     world.bench.provider.delete(world.machines[0])
+    until(lambda: world.machines[0] not in {one.id for one in world.bench.provider.list(OWNER)})
     world.nodes.failing["remote_clean"] = HostUnreachable("192.0.2.0: no SSH on port 22")
     world.clean(7, 0, 0)
     assert world.where() == {}
@@ -144,6 +146,7 @@ def test_an_address_that_has_a_new_holder_stays(world: World) -> None:
     world.post(9, 0, 0)
     world.clean(7, 0, 0)
     assert world.where() == {0: 0}
+    assert "HYBRID_ADDRESS" not in world.nodes.ran[-1][2]
 
 
 REFUSED = [

@@ -13,7 +13,7 @@ from hybrid_drivers.errors import ConfigError, InternalFailure, OnedError
 from hybrid_drivers.model import Kind, OnedObject, Template, Value
 from hybrid_drivers.oned.api import ERRORS, Oned
 from hybrid_drivers.oned.objects import Objects
-from hybrid_drivers.oned.read_objects import read_names, read_object, read_pool
+from hybrid_drivers.oned.read_objects import read_names, read_network_ranges, read_object, read_pool
 from hybrid_drivers.secret import Secret
 
 RECORDED = recorded()
@@ -193,3 +193,18 @@ def test_a_pool_is_one_call(kind: Kind) -> None:
         found: list[OnedObject] = client(server.url).pool(kind)
     assert found == []
     assert len(server.calls) == 1
+
+
+def test_ranges_by_network_and_number() -> None:
+    """A reservation tells which range it is a part of."""
+    pool = (
+        "<VNET_POOL><VNET><ID>1</ID><PARENT_NETWORK_ID/><AR_POOL><AR><AR_ID>0</AR_ID><IP>10.0.0.1</IP></AR></AR_POOL>"
+        "</VNET><VNET><ID>4</ID><PARENT_NETWORK_ID>1</PARENT_NETWORK_ID><AR_POOL><AR><AR_ID>0</AR_ID>"
+        "<PARENT_NETWORK_AR_ID>0</PARENT_NETWORK_AR_ID></AR></AR_POOL></VNET></VNET_POOL>"
+    )
+    assert read_network_ranges(pool, "the pool") == {
+        (1, 0): {"AR_ID": "0", "IP": "10.0.0.1"},
+        (4, 0): {"AR_ID": "0", "PARENT_NETWORK_AR_ID": "0", "PARENT_NETWORK": "1"},
+    }
+    record = RECORDED["vnpool.info"]["response"][1]
+    assert {key for key, ar in read_network_ranges(record, "the pool").items() if "PARENT_NETWORK" not in ar}
