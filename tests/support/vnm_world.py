@@ -155,6 +155,7 @@ class World:
             host_id=host,
             host_name=f"host{host}",
             cards=cards,
+            hotplug=any(one.attach for one in cards),
             document=f"<VM><ID>{vm}</ID>{nics}</VM>".encode(),
         )
 

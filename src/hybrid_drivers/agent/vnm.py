@@ -255,10 +255,11 @@ class Networks:
 
 
 def _told(action: actions.OnMachine, at: dict[Target, Assignment]) -> bytes:
-    """Return the document with the address at which the traffic of each card arrives at the machine."""
+    """Return the document with the address at which the traffic of each card arrives at the machine, and gateways."""
     values: dict[tuple[str, str], dict[str, str]] = {}
     for one, where in at.items():
-        values.setdefault((one.card.kind, str(one.card.nic_id)), {})[one.element] = where.private or one.public
+        card = values.setdefault((one.card.kind, str(one.card.nic_id)), dict(one.gateways))
+        card[one.element] = where.private or one.public
     return with_values(action.document, f"the document of VM {action.vm_id}", values)
 
 

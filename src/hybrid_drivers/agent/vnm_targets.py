@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hybrid_drivers.agent.range_accounts import RangeAccount, RangeAccounts
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.network import ranges
+from hybrid_drivers.oned.read_objects import GATEWAYS
 from hybrid_drivers.oned.vnm_actions import Card
 from hybrid_drivers.providers import registry
 
@@ -27,6 +28,7 @@ class Target:
     block: str
     holder: int | None
     at: RangeAccount
+    gateways: Mapping[str, str]  # oned does not copy them into cards (``INHERIT_VNET_ATTR`` does not name them)
 
     @property
     def key(self) -> str:
@@ -64,13 +66,16 @@ def targets_of(cards: Iterable[Card], known: Ranges, accounts: RangeAccounts, *,
 
 def _targets(card: Card, own: Mapping[str, str], ar: Mapping[str, str], at: RangeAccount) -> list[Target]:
     found = []
+    gateways = {key: own[key] for key in GATEWAYS if own.get(key)}
     number = ranges.number_of(own, card.ip, next(iter(card.ip6), ""), card.mac)
     holder = None if number is None else ranges.machine_at(own, number)
     for inside in ([card.ip] if card.ip else []) + list(card.ip6):
         outside = ranges.public_address(ar, inside)
         if outside is not None:
             public, block = outside
-            found.append(Target(card=card, inside=inside, public=public, block=block, holder=holder, at=at))
+            found.append(
+                Target(card=card, inside=inside, public=public, block=block, holder=holder, at=at, gateways=gateways)
+            )
     if not found:
         address = card.ip or ", ".join(card.ip6) or card.mac
         raise ConfigError(f"{shown(card)}: its address range at {at.account.name} has no public address for {address}")

@@ -28,6 +28,8 @@ ROOTS: Final[Mapping[Kind, str]] = {
     "vm": "VM",
 }
 
+GATEWAYS: Final = ("GATEWAY", "IP6_GATEWAY", "GATEWAY6")  # the last one is what the second was before 6.0
+
 
 def read_object(kind: Kind, data: str, what: str) -> OnedObject:
     """Read the document of one object; ``what`` names it in errors. Raises: OnedError."""
@@ -56,12 +58,14 @@ def read_network_ranges(data: str, what: str) -> dict[tuple[int, int], dict[str,
     """Read the address ranges of all networks of a pool by network and AR_ID. Raises: OnedError.
 
     A reservation's range is a part of another one, whose attributes tell of the provider: it has PARENT_NETWORK beside.
+    Gateways are the network's where the range names none.
     """
     found = {}
     for vnet in parse(data, f"{ROOTS['vnet']}_POOL", what, OnedError).nodes(ROOTS["vnet"]):
         parent = vnet.get("PARENT_NETWORK_ID", str, "")
+        gateways = {key: text for key in GATEWAYS if (text := vnet.get(f"TEMPLATE/{key}", str, ""))}
         for one in vnet.nodes("AR_POOL/AR"):
-            told = {**_plain(one), **({"PARENT_NETWORK": parent} if parent else {})}
+            told = {**gateways, **_plain(one), **({"PARENT_NETWORK": parent} if parent else {})}
             found[vnet.need("ID", whole), one.need("AR_ID", whole)] = told
     return found
 

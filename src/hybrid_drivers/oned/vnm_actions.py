@@ -8,7 +8,7 @@ host (``VirtualMachineManager.cc``, ``save_action``: the message names the previ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Union
 
@@ -31,7 +31,7 @@ class Card:
     ip: str = ""
     ip6: tuple[str, ...] = ()
     mac: str = ""
-    attach: bool = False  # it is the one that is attached or detached
+    attach: bool = False  # it is the one that is attached or detached, or an alias of that
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +49,16 @@ class OnMachine:
     host_name: str
     cards: tuple[Card, ...]
     document: bytes = field(repr=False)
+    hotplug: bool = False  # a card, perhaps of another driver, is attached or detached
 
     @property
     def concerned(self) -> tuple[Card, ...]:
-        """Return the cards it is about: the one that is attached or detached, else all."""
-        return tuple(one for one in self.cards if one.attach) or self.cards
+        """Return the cards it is about: what is attached or detached, else all.
+
+        All drivers of a machine are run, whichever card it is: that one may be none of ours (``one_vmm_exec.rb``). The
+        aliases of a card that is detached go with it, unmarked (``VirtualMachine.cc``, delete_attach_alias).
+        """
+        return tuple(one for one in self.cards if one.attach) if self.hotplug else self.cards
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,14 +110,18 @@ def _on_machine(kind: type[Post] | type[Clean], usage: str) -> Callable[[Call], 
         document = from_base64(call.stdin, what)
         node = parse(document, "VM", what, ConfigError, MAX_INPUT)
         records = node.nodes("HISTORY_RECORDS/HISTORY")
+        plugged = {
+            one.get("NIC_ID", str, "") for name in CARDS for one in node.nodes(f"TEMPLATE/{name}") if _attaches(one)
+        }
         return kind(
             driver=call.driver,
             vm_id=node.need("ID", whole),
             host=call.argv[-1],
             host_id=next((int(one) for one in _values(records, "HID") if one.isdigit()), None),
             host_name=next(iter(_values(records, "HOSTNAME")), ""),
-            cards=tuple(_cards(node, call.driver)),
+            cards=tuple(_cards(node, call.driver, plugged)),
             document=document,
+            hotplug=bool(plugged),
         )
 
     return read
@@ -122,16 +131,21 @@ def _values(records: list[Node], name: str) -> list[str]:
     return [text for one in records if (text := one.get(name, str, ""))]
 
 
-def _cards(node: Node, driver: str) -> list[Card]:
+def _cards(node: Node, driver: str, plugged: Collection[str]) -> list[Card]:
     found = []
     for kind in CARDS:
         for one in node.nodes(f"TEMPLATE/{kind}"):
             if one.get("VN_MAD", str, "") == driver:
-                found.append(_card(one, kind))
+                attach = _attaches(one) or one.get("PARENT_ID", str, "") in plugged
+                found.append(_card(one, kind, attach=attach))
     return found
 
 
-def _card(node: Node, kind: str) -> Card:
+def _attaches(node: Node) -> bool:
+    return node.get("ATTACH", str, "").upper() == "YES"
+
+
+def _card(node: Node, kind: str, *, attach: bool) -> Card:
     six = [node.get(key, str, "") for key in ("IP6", "IP6_GLOBAL")]
     return Card(
         kind=kind,
@@ -141,7 +155,7 @@ def _card(node: Node, kind: str) -> Card:
         ip=node.get("IP", str, ""),
         ip6=tuple(one for one in six if one),
         mac=node.get("MAC", str, ""),
-        attach=node.get("ATTACH", str, "").upper() == "YES",
+        attach=attach,
     )
 
 

@@ -49,6 +49,12 @@ def test_the_node_is_told_where_traffic_arrives(world: World) -> None:
         assert address
 
 
+def test_the_node_is_told_gateways(world: World) -> None:
+    world.ranges[1, 0]["GATEWAY"] = "192.0.2.254"
+    world.post(7, 0, 0)
+    assert "<GATEWAY>192.0.2.254</GATEWAY>" in world.nodes.ran[-1][2]
+
+
 def test_repeating_is_harmless(world: World) -> None:
     for _ in range(2):
         world.post(7, 0, 0, 1)

@@ -196,14 +196,16 @@ def test_a_pool_is_one_call(kind: Kind) -> None:
 
 
 def test_ranges_by_network_and_number() -> None:
-    """A reservation tells which range it is a part of."""
+    """A reservation tells which range it is a part of, and a range has its network's gateway unless its own."""
     pool = (
-        "<VNET_POOL><VNET><ID>1</ID><PARENT_NETWORK_ID/><AR_POOL><AR><AR_ID>0</AR_ID><IP>10.0.0.1</IP></AR></AR_POOL>"
+        "<VNET_POOL><VNET><ID>1</ID><PARENT_NETWORK_ID/><AR_POOL><AR><AR_ID>0</AR_ID><IP>10.0.0.1</IP></AR>"
+        "<AR><AR_ID>1</AR_ID><GATEWAY>10.9.9.9</GATEWAY></AR></AR_POOL><TEMPLATE><GATEWAY>10.0.0.254</GATEWAY></TEMPLATE>"
         "</VNET><VNET><ID>4</ID><PARENT_NETWORK_ID>1</PARENT_NETWORK_ID><AR_POOL><AR><AR_ID>0</AR_ID>"
         "<PARENT_NETWORK_AR_ID>0</PARENT_NETWORK_AR_ID></AR></AR_POOL></VNET></VNET_POOL>"
     )
     assert read_network_ranges(pool, "the pool") == {
-        (1, 0): {"AR_ID": "0", "IP": "10.0.0.1"},
+        (1, 0): {"AR_ID": "0", "IP": "10.0.0.1", "GATEWAY": "10.0.0.254"},
+        (1, 1): {"AR_ID": "1", "GATEWAY": "10.9.9.9"},
         (4, 0): {"AR_ID": "0", "PARENT_NETWORK_AR_ID": "0", "PARENT_NETWORK": "1"},
     }
     record = RECORDED["vnpool.info"]["response"][1]

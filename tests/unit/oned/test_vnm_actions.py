@@ -44,6 +44,21 @@ def test_an_attached_card_is_the_only_one_concerned() -> None:
     assert [one.nic_id for one in found.concerned] == [2]
 
 
+def test_a_card_of_another_driver_concerns_none_of_ours_but_its_aliases() -> None:
+    """oned has all drivers of a machine clean up when a card is detached: ours must keep what stays."""
+    document = recorded("post").stdin
+    text = base64.b64decode(document).decode()
+    nic, marked = "<NIC><ALIAS_IDS>", "<NIC><ATTACH>YES</ATTACH><ALIAS_IDS>"
+    bridge = text.replace("<VN_MAD><![CDATA[packet]]></VN_MAD></NIC>", "<VN_MAD>bridge</VN_MAD></NIC>")
+    found = actions.parse_vnm(call("clean", bridge.replace(nic, marked).encode(), "h1"))
+    assert isinstance(found, actions.Clean)
+    assert [(one.kind, one.nic_id) for one in found.concerned] == [("NIC_ALIAS", 1)]
+    other = bridge.replace(nic, marked).replace("<PARENT_ID><![CDATA[0]]>", "<PARENT_ID><![CDATA[5]]>")
+    found = actions.parse_vnm(call("clean", other.encode(), "h1"))
+    assert isinstance(found, actions.Clean)
+    assert (len(found.cards), found.concerned) == (1, ())
+
+
 def test_a_clean() -> None:
     found = actions.parse_vnm(recorded("clean"))
     assert isinstance(found, actions.Clean)
