@@ -1,4 +1,4 @@
-"""Who needs a provider entry: without it nobody can give their machines back."""
+"""Who needs a provider entry: without it nobody can give their machines and addresses back."""
 
 from __future__ import annotations
 
@@ -8,21 +8,29 @@ from pathlib import Path
 from hybrid_drivers.config import Location
 from hybrid_drivers.model import Cluster, Host
 from hybrid_drivers.oned.api import Oned
+from hybrid_drivers.oned.objects import Objects
 
 PROVISIONS = 703
 
 
 def users_of(oned: Oned, location: Location, name: str) -> list[str]:
-    """Return who uses the entry ``name``, for people; three calls of oned.
+    """Return who uses the entry ``name``, for people; four calls of oned.
 
-    A host uses the entry its machine was rented from, else the one it asks for itself, else its cluster's.
+    A host uses the entry its machine was rented from, else the one it asks for itself, else its cluster's; a network
+    the one its addresses are from.
     """
     clusters = {cluster.id: cluster for cluster in oned.clusters()}
     hosts = [host for host in oned.hosts() if _entry_of(host, clusters.get(host.cluster_id)) == name]
     provisions = [one for one in oned.documents(PROVISIONS) if name in _words(one.summary.get("PROVIDER", ""))]
+    networks = [
+        one
+        for one in Objects(oned).pool("vnet")
+        if any(ar.get("PROVIDER", "").strip() == name for ar in one.address_ranges)
+    ]
     return [
         *(f"host {host.id} ({host.name})" for host in sorted(hosts, key=lambda host: host.id)),
         *(f"provision {one.id} ({one.name})" for one in sorted(provisions, key=lambda one: one.id)),
+        *(f"network {one.id} ({one.name})" for one in sorted(networks, key=lambda one: one.id)),
         *(f"the machine of host {host} on its way back" for host in _leaving(location.state / "departures", name)),
     ]
 

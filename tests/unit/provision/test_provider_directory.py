@@ -8,11 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from tests.support.agent_tree import eventually
 from tests.support.provider_site import PACKET, ProviderSite, site
 from tests.support.providers import CANARY
 
 from hybrid_drivers.errors import ConfigError
-from hybrid_drivers.model import Template
+from hybrid_drivers.model import Template, Value
+from hybrid_drivers.oned.objects import Objects
 from hybrid_drivers.providers import entries
 from hybrid_drivers.providers.base import ProviderEntry
 from hybrid_drivers.provision.directory import AGE, ProviderDirectory
@@ -207,6 +209,12 @@ def test_one_in_use_is_neither_deleted_nor_renamed(site: ProviderSite) -> None:
     assert site.oned.host(local).im_mad == "kvm"
     users.append(f"provision {site.document('p', '{}', 703, PROVISION_SUMMARY={'PROVIDER': 'x, ams'})} (p)")
     site.document("q", "{}", 703, PROVISION_SUMMARY={"PROVIDER": "amsterdam"})
+    for called, provider in (("public", "ams"), ("elsewhere", "other")):
+        ar = {"TYPE": "IP4", "IP": "192.0.2.1", "SIZE": "1", "PROVIDER": provider}
+        pairs: list[tuple[str, Value]] = [("NAME", called), ("VN_MAD", "dummy"), ("BRIDGE", "b"), ("AR", ar)]
+        made = Objects(site.oned).allocate("vnet", Template(pairs), cluster_id=0)
+        users += [f"network {made} (public)"] if called == "public" else []
+    eventually(lambda: all(one.address_ranges for one in Objects(site.oned).pool("vnet")), "the networks are made")
     notes = site.location.state / "departures"
     notes.mkdir(parents=True)
     (notes / "0.json").write_text(json.dumps({"account": "ams", "host_id": 9, "name": ""}))
@@ -216,7 +224,7 @@ def test_one_in_use_is_neither_deleted_nor_renamed(site: ProviderSite) -> None:
     users.append("the machine of host 9 (gone) on its way back")
     site.counted()
     assert site.directory.users("ams") == users
-    assert site.counted() == ["clusterpool.info", "hostpool.info", "documentpool.info"]
+    assert site.counted() == ["clusterpool.info", "hostpool.info", "documentpool.info", "vnpool.info"]
     acts: list[Callable[[], None]] = [
         lambda: site.directory.delete(site.directory.record("ams")),
         lambda: site.directory.rename(site.directory.record("ams"), "new"),
