@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 import pytest
 from tests.support.nat_lab import (
     ALIASES,
-    BACKENDS,
     CLIENT,
     MACHINES,
     PRIVATE,
+    TRIED,
     Hypervisor,
     document,
     hypervisor,
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.skipif(missing() != "", reason=missin
 VMS = {"a": 4, "b": 44}
 
 
-@pytest.fixture(scope="module", params=BACKENDS)
+@pytest.fixture(scope="module", params=TRIED)
 def shared(request: pytest.FixtureRequest) -> Iterator[tuple[Hypervisor, str]]:
     with hypervisor(request.param) as made:
         for backend in {request.param, "iptables-nft"}:  # iptables makes its tables once and leaves them empty

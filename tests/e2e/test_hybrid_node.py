@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 import pytest
 from tests.support.nat_lab import (
     ALIASES,
-    BACKENDS,
     CLIENT,
     DRIVER,
     MACHINES,
     PRIVATE,
+    TRIED,
     Hypervisor,
     document,
     hypervisor,
@@ -46,7 +46,7 @@ ALL_GROUPS: Sequence[Mapping[str, str]] = [
 ]
 
 
-@pytest.fixture(scope="module", params=BACKENDS)
+@pytest.fixture(scope="module", params=TRIED)
 def shared(request: pytest.FixtureRequest) -> Iterator[tuple[Hypervisor, list[str]]]:
     with hypervisor(request.param, two=True) as made:
         for node in NODES:  # iptables makes its tables once and leaves them empty
