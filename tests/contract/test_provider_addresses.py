@@ -6,6 +6,7 @@ import ipaddress
 import logging
 import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,20 @@ def test_two_addresses_of_one_machine_do_not_disturb_each_other(bench: Bench) ->
     assert len(spots) == (2 if bench.addresses.translates else 1)
     bench.addresses.unassign(one.first, one.id)
     assert bench.assigned() == {other.first: machine}
+
+
+def test_addresses_that_come_and_go_at_one_machine_at_the_same_time(bench: Bench) -> None:
+    machine, blocks = bench.machine(), [bench.block(token=f"token-{number}") for number in range(4)]
+    come, gone = blocks[:3], blocks[3]
+    bench.addresses.assign(gone.first, gone.id, machine)
+    bench.simulator.knobs.latency = 0.05  # so that each looks before another has done
+    with ThreadPoolExecutor() as pool:
+        made = [pool.submit(bench.addresses.assign, one.first, one.id, machine) for one in come]
+        pool.submit(bench.addresses.unassign, gone.first, gone.id).result()
+        spots = {one.result().private for one in made}
+    bench.simulator.knobs.latency = 0
+    assert bench.assigned() == {one.first: machine for one in come}
+    assert len(spots) == (3 if bench.addresses.translates else 1)
 
 
 def test_all_assignments_of_a_block(bench: Bench) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import threading
 from collections.abc import Mapping, Sequence
 
 from hybrid_drivers.errors import (
@@ -42,6 +43,7 @@ class Ec2Addresses:
     entry: ProviderEntry
     _client: Ec2Client
     _ips: Ec2Ips
+    _spots: threading.RLock
 
     # --- reserving and releasing ---
 
@@ -176,8 +178,10 @@ class Ec2Addresses:
 
     def assign(self, address: str, block_id: str, machine_id: str, *, private: str | None = None) -> Assignment:
         """Associate the elastic IP with a private address of the machine's first interface; undo on failure."""
-        if _is6(address):
-            return self._assign6(address, machine_id)
+        with self._spots:
+            return self._assign6(address, machine_id) if _is6(address) else self._assign4(block_id, machine_id, private)
+
+    def _assign4(self, block_id: str, machine_id: str, private: str | None) -> Assignment:
         before = self._ips.address(_checked(block_id))
         interface = self._ips.primary_interface(machine_id)
         here = str(interface["NetworkInterfaceId"])
@@ -198,19 +202,20 @@ class Ec2Addresses:
     def _private(self, interface: Row, wish: str | None, before: str) -> tuple[str, bool]:
         """Return a secondary address of the interface that no elastic IP has, and whether it was added for this.
 
-        One without an elastic IP is what a call left behind whose answer was lost.
+        The wish may be there already: an earlier call left it behind. Any other one may be the operator's own, so it is
+        never taken; what was added in a call whose answer was lost stays unused until the machine goes.
         """
         here, rows = str(interface["NetworkInterfaceId"]), interface.get("PrivateIpAddresses") or []
-        spare = [str(one["PrivateIpAddress"]) for one in rows if not one.get("Primary") and not one.get("Association")]
-        if wish in spare:
-            return str(wish), False
+        spare = {str(one["PrivateIpAddress"]) for one in rows if not one.get("Primary") and not one.get("Association")}
+        if wish and wish in spare:
+            return wish, False
         if wish:
             try:
                 return self._ips.add_private(here, wish, take=wish == before), True
             except (PermanentError, WrongState) as exc:  # another subnet's, or somebody has it
                 if isinstance(exc, CredentialsRejected):
                     raise
-        return (spare[0], False) if spare else (self._ips.add_private(here, None), True)
+        return self._ips.add_private(here, None), True
 
     def _leave(self, before: Row, here: str, spot: str) -> None:
         """Take the private address from the machine that had the elastic IP before."""
@@ -238,6 +243,10 @@ class Ec2Addresses:
 
     def unassign(self, address: str, block_id: str) -> None:
         """Disassociate the elastic IP and take its private address from the interface, or the IPv6 address."""
+        with self._spots:
+            self._unassign(address, block_id)
+
+    def _unassign(self, address: str, block_id: str) -> None:
         if _is6(address):
             row = self._ips.with_ipv6(address)
             if row is not None:

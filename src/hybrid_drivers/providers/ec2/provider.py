@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -42,6 +43,7 @@ class Ec2Provider(Ec2Addresses):
             checked_endpoint(entry.text("endpoint"))
         self._client = Ec2Client(entry, clock)
         self._ips = Ec2Ips(self._client)
+        self._spots = threading.RLock()  # who looks for a free address of an interface does not see what others add
 
     def placements(self, attributes: Mapping[str, str]) -> tuple[Placement, ...]:
         """Pair INSTANCETYPE (or PLAN) with SUBNETID, or AVAILABILITYZONE, or the region as a whole."""
