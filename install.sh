@@ -249,7 +249,7 @@ stop_agent() { # the next call of oned starts it again
         ONE_LOCATION=$location "$venv/bin/onehybrid" agent stop >/dev/null 2>&1 || true
     fi
 }
-# Hooks are oned's, not files: $lib/hooks notes that there are some.
+# Hooks are oned's, not files: 'onehybrid hooks' notes in $state/hooks that there may be some.
 ask_oned() { # as the owner, with its one_auth
     set -- env ONE_LOCATION="$location" "$venv/bin/onehybrid" hooks "$@"
     if [ "$(id -u)" -eq 0 ] && [ -n "$user" ] && [ "$user" != root ]; then
@@ -259,18 +259,16 @@ ask_oned() { # as the owner, with its one_auth
 }
 register_hooks() {
     said=$(ask_oned install) || fail "everything is installed but the hooks: ${said#Error: }"
-    : >"$lib/hooks"
     echo "$said"
 }
 delete_hooks() {
-    [ -z "$destdir" ] && [ -e "$lib/hooks" ] || return 0
+    [ -z "$destdir" ] && [ -e "$state/hooks" ] || return 0
     if said=$(ask_oned remove); then
         echo "$said"
     else
         echo "note: the hooks are still in oned: ${said#Error: } Delete them with onehook: alias_ip_running," \
             "alias_ip_hotplug, alias_ip_done"
     fi
-    rm -f -- "$lib/hooks"
 }
 systemd_runs() { [ -z "$location$destdir" ] && [ -d /run/systemd/system ]; }
 units=''

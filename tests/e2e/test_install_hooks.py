@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,6 +61,15 @@ def test_hooks_come_and_go_with_the_drivers(checkout: Path, front_end: Frontend,
     assert "hooks deleted" in said
     assert names(hooks) == ["mine"]
     assert snapshot(one) == before
+
+
+def test_hooks_that_the_command_registered_go_too(checkout: Path, front_end: Frontend, hooks: Hooks) -> None:
+    run(checkout, front_end, "-l")
+    command = [str(front_end.location / "lib/hybrid/venv/bin/onehybrid"), "hooks", "install"]
+    subprocess.run(command, env=front_end.environment, check=True, capture_output=True)
+    assert names(hooks) == sorted(NAMES)
+    assert "hooks deleted" in run(checkout, front_end, "-r")
+    assert names(hooks) == []
 
 
 def test_without_the_option_oned_is_not_asked(checkout: Path, front_end: Frontend, hooks: Hooks) -> None:

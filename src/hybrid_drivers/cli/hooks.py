@@ -6,11 +6,13 @@ import os
 
 import click
 
+from hybrid_drivers.agent.sockets import ensure_private_folder
 from hybrid_drivers.config import Location
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.oned import hooks as registered
 from hybrid_drivers.oned.api import Oned
 
+NOTE = "hooks"  # in the state folder: oned may have hooks of ours (install.sh reads it)
 PATIENCE = 5.0  # seconds for oned: whoever installs waits
 
 
@@ -25,6 +27,9 @@ def hooks() -> None:
 @hooks.command()
 def install() -> None:
     """Register the three hooks, or put them right."""
+    location = Location.from_environment(os.environ)
+    ensure_private_folder(location.state)
+    (location.state / NOTE).touch()  # before it is done: who is cut off has it deleted by install.sh -r, too
     click.echo(f"hooks: {registered.told(_here().install().items())}")
 
 
@@ -32,6 +37,7 @@ def install() -> None:
 def remove() -> None:
     """Delete the three hooks."""
     gone = _here().remove()
+    (Location.from_environment(os.environ).state / NOTE).unlink(missing_ok=True)
     click.echo(f"hooks deleted: {', '.join(gone)}" if gone else "there were no hooks of these drivers")
 
 
