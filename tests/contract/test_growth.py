@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from tests.support.lab import CREATE, ONE_PROVIDER, calls, quick_lab
+from tests.support.lab import CREATE, ONE_PROVIDER, calls, onehybrid, quick_lab
 
 from hybrid_drivers.agent.growth_view import GROWN
 from hybrid_drivers.model import Host, HostState, Template
@@ -156,3 +157,50 @@ def test_what_is_protected_or_other_peoples_stays() -> None:
         set_policy(lab, ENABLED="no")
         lab.oned.delete_host(mine)
         lab.wait_empty()
+
+
+def test_people_are_told_what_would_be_done_and_why() -> None:
+    with growing_lab(policy={"GROW_AFTER": "3600", "MAX_COST_HOUR": "2"}) as lab:
+        vms = [start_vm(lab, f"vm{number}", cpu=8) for number in range(2)]
+        lab.wait(lambda: "[HOST]" in _message(lab, vms[0]) or "No hosts" in _message(lab, vms[0]))
+        explained = onehybrid(lab, "growth", "explain", "edge")
+        assert f"{vms[0]}: 8 CPU, 1024 MiB" in explained
+        assert "waits for GROW_AFTER=3600" in explained
+        assert "c3.small.x86: 8 CPU, 32768 MiB, 1.5 an hour" in explained
+        set_policy(lab, MAX_COST_HOUR="2")
+        lab.wait(lambda: grown(lab))
+        told = json.loads(onehybrid(lab, "growth", "plan", str(lab.cluster_id), "--dry-run", "--json"))
+        assert (told["actions"], told["cost"]["hour"]) == ([], 1.5)
+        assert "1.50 + 1.50 = 3.00 an hour is more than MAX_COST_HOUR=2" in told["notes"][0]
+        lab.wait(lambda: any(state(lab, one) == RUNNING for one in vms))
+        assert "1.50" in onehybrid(lab, "cost", "edge")
+        done = lab.run("onehybrid", "growth", "plan", "default")
+        assert (done.returncode, "does not grow" in done.stderr) == (1, True)
+        end(lab, *vms)
+        lab.wait(lambda: not lab.oned.hosts())
+        assert "delete host" in onehybrid(lab, "growth", "explain", "edge")
+        (row,) = json.loads(onehybrid(lab, "cost", "--json"))
+        assert (row["name"], row["hosts"]) == ("edge", 0)
+        assert row["month"] >= 0
+        lab.wait_empty()
+
+
+def test_a_plan_that_is_sold_out_gives_way_to_another() -> None:
+    with growing_lab(policy={"PLANS": "c3.small.x86,m3.small.x86"}) as lab:
+        plans = {name: {"cpu": 8, "memory": 32768} for name in ("c3.small.x86", "m3.small.x86")}
+        prices = {"c3.small.x86": 1.0, "m3.small.x86": 2.0}
+        lab.simulator.knobs.change({"capacity": "c3.small.x86@*=0"})
+        lab.write_entry(ENTRIES["packet"], {**lab.entry(), "plans": plans, "prices": prices})
+        onehybrid(lab, "agent", "reload")
+        vm = start_vm(lab, "vm", cpu=8)
+        wait_running(lab, vm)
+        (host,) = grown(lab)
+        assert host.template.vector(GROWN)["PLAN"] == "m3.small.x86"
+        assert "c3.small.x86 is sold out in all its places" in cluster_text(lab, "ELASTIC_EVENTS")
+        end(lab, vm)
+        lab.wait(lambda: not lab.oned.hosts())
+        lab.wait_empty()
+
+
+def _message(lab: Lab, vm_id: int) -> str:
+    return Vms(lab.oned).get(vm_id).user_template.text("SCHED_MESSAGE")

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from hybrid_drivers.agent import logs
+from hybrid_drivers.agent import growth_answers, logs
 from hybrid_drivers.agent.accounts import Accounts
 from hybrid_drivers.agent.address_collector import AddressCollector
 from hybrid_drivers.agent.collector import Collector
@@ -80,6 +80,8 @@ class HybridCore:
 
     def handle(self, call: Call) -> Answer:
         """Answer one call of oned or a 5.12 tool."""
+        if call.family == "agent" and call.action == growth_answers.ACTION:
+            return growth_answers.answer(self.growing, call)
         if call.family == "agent":
             return self._configuring.answer(call)
         if call.family == "ipam":
