@@ -90,6 +90,7 @@ class GrowthWorld:
         self.deletes: list[tuple[float, Machine]] = []
         self.notes: list[str] = []
         self.host_seconds = self.used_seconds = self.money = 0.0
+        self.offers: tuple[Offer, ...] = OFFERS
         self.waits: list[float] = []
         self.actions: list[tuple[float, object]] = []
 
@@ -162,7 +163,7 @@ class GrowthWorld:
             memory=read(render(self.memory)),  # what survives in oned is all there is
             hosts=tuple(self._view(one) for one in self.hosts.values()),
             waiting=waiting,
-            offers=OFFERS,
+            offers=self.offers,
         )
 
     def _view(self, host: Machine) -> HostView:

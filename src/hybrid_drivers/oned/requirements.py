@@ -8,10 +8,12 @@ attribute name means is in ``HostXML.cc`` (``paths``) and ``HostXML.h`` (CURRENT
 
 from __future__ import annotations
 
+import operator as operators
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Union
+from functools import partial
+from typing import Final
 
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.model import Template
@@ -28,7 +30,10 @@ _PATHS: Final = (  # of a host, the longest first; a name without them is looked
     *("/HOST/HOST_SHARE/DATASTORES/", "/HOST/MONITORING/CAPACITY/", "/HOST/MONITORING/SYSTEM/"),
     *("/HOST/CLUSTER_TEMPLATE/", "/HOST/HOST_SHARE/", "/HOST/TEMPLATE/", "/HOST/"),
 )
-Operand = Union[str, float]
+_SPECIAL: Final = frozenset("*?[\\")
+_COMPARE: Final = {"=": operators.eq, "!": operators.ne, ">": operators.gt, "<": operators.lt}
+_INTEGER = re.compile(r"\s*([+-]?[0-9]+)").match
+_FRACTION = re.compile(r"\s*([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)").match
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +45,7 @@ class HostFacts:
 
     def of(self, name: str) -> Sequence[str]:
         """Return the values of an attribute, none when it is not known."""
-        path = next((one for one in _PATHS if name.startswith(one)), "")
-        return self.values.get(name[len(path) :], ())
+        return self.values.get(name, ())
 
 
 Check = Callable[[HostFacts], bool]
@@ -163,9 +167,11 @@ class _Reader:
         right = self._take()
         if right.kind not in ("text", "number") or (right.kind == "text" and operator in ("<", ">")):
             raise self._wrong(right, "a number" if operator in ("<", ">") else "a number or a text")
+        path = next((one for one in _PATHS if name.value.startswith(one)), "")
+        attribute = name.value[len(path) :]
         if right.kind == "text":
-            return _text_check(name.value, operator, right.value)
-        return _number_check(name.value, operator, right.value)
+            return _text_check(attribute, operator, right.value)
+        return _number_check(attribute, operator, right.value)
 
     def _peek(self) -> _Token:
         return self._tokens[self._next]
@@ -212,13 +218,14 @@ def _text_check(name: str, operator: str, pattern: str) -> Check:
     """Compare with a pattern of the shell; an attribute that is not there, or an empty text, meets nothing."""
     if not pattern:
         return lambda _host: False
+    fits: Callable[[str], bool] = partial(matches, pattern) if _SPECIAL & set(pattern) else pattern.__eq__
     if operator == "@":
-        return lambda host: any(matches(pattern, one) for one in host.of(name))
+        return lambda host: any(fits(one) for one in host.of(name))
     wanted = operator == "="
 
     def check(host: HostFacts) -> bool:
         values = host.of(name)
-        return bool(values) and matches(pattern, values[0]) is wanted
+        return bool(values) and fits(values[0]) is wanted
 
     return check
 
@@ -231,13 +238,14 @@ def _number_check(name: str, operator: str, right: str) -> Check:
         return _current_vms(operator, wanted)
     if operator == "@":
         return lambda host: any(read(one) == wanted for one in host.of(name))
+    compare = _COMPARE[operator]
 
     def check(host: HostFacts) -> bool:
         values = host.of(name)
         value = read(values[0]) if values else None
         if value is None:
             return False
-        return {"=": value == wanted, "!": value != wanted, ">": value > wanted, "<": value < wanted}[operator]
+        return bool(compare(value, wanted))
 
     return check
 
@@ -251,10 +259,10 @@ def _current_vms(operator: str, wanted: float) -> Check:
 
 def _integer(text: str) -> float | None:
     """Read as C++ streams do: the whole number a text begins with."""
-    found = re.match(r"\s*([+-]?[0-9]+)", text)
+    found = _INTEGER(text)
     return float(found[1]) if found else None
 
 
 def _fraction(text: str) -> float | None:
-    found = re.match(r"\s*([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)", text)
+    found = _FRACTION(text)
     return float(found[1]) if found else None
