@@ -7,7 +7,7 @@ a scaler into giving back what the next wave needs. One plan, so that only the n
 ``--ready`` seconds after their order.
 
 Compared: (a) a fixed pool of the peak's size; (b) a threshold scaler as OneFlow's ``elasticity_policies`` are written
-(``flow/lib/models/vmrole.rb``, ``scale?``): the mean CPU over 3 periods of 60 s above 80 % adds a quarter of the hosts, below 30 %
+(``flow/lib/models/vmrole.rb``, ``scale?``): CPU above 80 % in 3 periods of 60 s adds a quarter of the hosts, below 30 %
 takes an empty one away, cooldown 300 s; it also counts VMs that wait as load, which OneFlow's own metric cannot;
 (c) the offline optimum: the hosts needed at each moment if every VM ran at once and moved freely; none can reach it.
 
