@@ -52,6 +52,7 @@ class Machine:
     fails: bool = False
     sold_out: bool = False
     disabled: bool = False
+    retires: bool = False
     made: bool = True
     protected: bool = False
     vms: set[int] = field(default_factory=set)
@@ -202,13 +203,16 @@ class GrowthWorld:
         assert host.made, "a host of other people was touched"
         if isinstance(action, Enable):
             assert host.disabled
+            assert not host.retires
             host.disabled = False
             return
         assert not host.protected
         stage = self.stage(host)
         if isinstance(action, Disable):
-            assert (stage, host.vms) == (Stage.USABLE, set())
-            host.disabled = True
+            assert stage is Stage.USABLE
+            assert not host.vms or action.retire
+            assert not action.retire or self.now - host.ordered > self.policy.max_host_age
+            host.disabled, host.retires = True, action.retire
         elif stage in (Stage.FAILED, Stage.SOLD_OUT):
             del self.hosts[host.id]
         else:
@@ -221,7 +225,8 @@ class GrowthWorld:
         assert len(there) >= self.floors().min_hosts, "below MIN_HOSTS"
         assert self.now - max(self.orders, default=-1e9) >= self.policy.cooldown
         del self.hosts[host.id]
-        self.deletes.append((self.now, host))
+        if not host.retires:  # that is no shrinking
+            self.deletes.append((self.now, host))
 
     def _order(self, action: Order) -> None:
         limits, found = self.policy, offer(action.plan)

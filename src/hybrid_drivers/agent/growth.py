@@ -20,7 +20,7 @@ from dataclasses import replace
 from hybrid_drivers.agent.growth_limits import Budget, settle
 from hybrid_drivers.agent.growth_memory import Memory
 from hybrid_drivers.agent.growth_model import Action, Decision, Delete, Enable, HostView, Order, Stage, State, Waiting
-from hybrid_drivers.agent.growth_shrink import give_back
+from hybrid_drivers.agent.growth_shrink import give_back, retire
 from hybrid_drivers.agent.packing import Counts, Group, NewHost, Offer, cheapest, place
 
 _ORDER_OF_ROOM = {Stage.USABLE: 0, Stage.DISABLED: 1, Stage.COMING: 2}
@@ -42,6 +42,7 @@ class _Deciding:
         self._waits: dict[int, str] = {}
         self._budget = Budget(state)
         self._ours = {one for one in self._memory.disabled if self._stage(one) is Stage.DISABLED}
+        self._retiring = self._ours & self._memory.retiring
         self._offers = self._good_offers()
 
     def _stage(self, host_id: int) -> Stage | None:
@@ -53,6 +54,7 @@ class _Deciding:
         self._grow(left)
         needed |= self._floors(needed)
         self._enable(needed)
+        self._retire()
         self._shrink(needed)
         return Decision(
             actions=tuple(self._actions), memory=self._memory, notes=tuple(self._notes), waits=dict(self._waits)
@@ -107,7 +109,7 @@ class _Deciding:
 
     def _has_room(self, host: HostView) -> bool:
         if host.stage is Stage.DISABLED:
-            return host.id in self._ours
+            return host.id in self._ours - self._retiring
         return host.stage in (Stage.USABLE, Stage.COMING)
 
     def _tell(self, ripe: Iterable[Waiting], left: Counts) -> None:
@@ -128,7 +130,7 @@ class _Deciding:
         members = [one for one in self._state.hosts if one.member]
         there = [one for one in members if one.stage in (Stage.USABLE, Stage.COMING)]
         empty = [one for one in there if not one.vms and one.id not in needed]
-        asleep = sorted(one.id for one in members if one.id in self._ours and one.id not in needed)
+        asleep = sorted(one.id for one in members if one.id in self._ours - self._retiring - needed)
         policy = self._state.policy
         count = len(there) + len(self._ours & needed) + sum(isinstance(one, Order) for one in self._actions)
         least, warm = policy.min_hosts - count, policy.warm_hosts - len(empty)
@@ -217,17 +219,30 @@ class _Deciding:
 
     def _enable(self, needed: set[int]) -> None:
         for host in self._state.hosts:
-            if host.id in self._ours and (host.id in needed or host.vms or host.protected):
+            wanted = host.protected or (host.id not in self._retiring and (host.id in needed or host.vms))
+            if host.id in self._ours and wanted:
                 reason = "it is protected" if host.protected else "it is needed again"
                 self._actions.append(Enable(host_id=host.id, reason=reason))
                 self._ours.discard(host.id)
+                self._retiring.discard(host.id)
+
+    def _retire(self) -> None:
+        found, lacking = retire(self._state, frozenset(self._retiring))
+        if found is not None and found.host_id not in {getattr(one, "host_id", None) for one in self._actions}:
+            self._actions.append(found)
+            self._ours.add(found.host_id)
+            self._retiring.add(found.host_id)
+        if lacking and (refusal := self._order_cheapest("a replacement for a host older than MAX_HOST_AGE")):
+            self._notes.append(f"a host older than MAX_HOST_AGE is not replaced: {refusal}")
 
     def _shrink(self, needed: set[int]) -> None:
-        found = give_back(self._state, self._memory, frozenset(self._ours), frozenset(needed))
+        seen = frozenset(one for one in self._ours if self._stage(one) is Stage.DISABLED)
+        memory = replace(self._memory, retiring=frozenset(self._retiring))
+        found = give_back(self._state, memory, seen, frozenset(needed))
         self._actions += found.actions
         disabled = {one: self._memory.disabled.get(one, self._state.now) for one in (*self._ours, *found.disabled)}
         deleted_at = self._state.now if found.deleted else self._memory.deleted_at
-        self._remember(disabled=disabled, deleted_at=deleted_at)
+        self._remember(disabled=disabled, deleted_at=deleted_at, retiring=frozenset(self._retiring))
 
     def _remember(self, **changes: object) -> None:
         self._memory = replace(self._memory, **changes)  # type: ignore[arg-type] # names and types are Memory's own

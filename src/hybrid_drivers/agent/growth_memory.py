@@ -28,6 +28,7 @@ class Memory:
     sold_out: Mapping[str, float] = field(default_factory=dict)  # plan -> until when it is left alone
     idle: Mapping[int, float] = field(default_factory=dict)  # host -> since when it has had no VM
     disabled: Mapping[int, float] = field(default_factory=dict)  # host -> when we disabled it
+    retiring: frozenset[int] = frozenset()  # those of them that are too old: never taken back
     month: str = ""  # of ``spent``: 2026-11
     spent: float = 0.0  # in that month, until ``settled_at``
     settled_at: float = 0.0
@@ -46,10 +47,11 @@ def render(memory: Memory) -> dict[str, str]:
         "DELETED_AT": f"{memory.deleted_at:.0f}",
         "FAILURES": str(memory.failures),
         "FAILED_AT": f"{memory.failed_at:.0f}",
-        "FAILED": ",".join(str(one) for one in sorted(memory.failed)),
+        "FAILED": _ids(memory.failed),
         "SOLD_OUT": _times(memory.sold_out),
         "IDLE": _times(memory.idle),
         "DISABLED": _times(memory.disabled),
+        "RETIRING": _ids(memory.retiring),
         "MONTH": memory.month,
         "SPENT": f"{memory.spent:.4f}",
         "SETTLED_AT": f"{memory.settled_at:.0f}",
@@ -72,15 +74,24 @@ def read(vector: Mapping[str, str]) -> Memory:
         deleted_at=get("DELETED_AT", float, 0.0),
         failures=get("FAILURES", int, 0),
         failed_at=get("FAILED_AT", float, 0.0),
-        failed=get("FAILED", lambda text: frozenset(int(one) for one in text.split(",") if one), frozenset()),
+        failed=get("FAILED", _read_ids, frozenset()),
         sold_out=get("SOLD_OUT", lambda text: dict(_pairs(text)), {}),
         idle=get("IDLE", lambda text: {int(key): when for key, when in _pairs(text)}, {}),
         disabled=get("DISABLED", lambda text: {int(key): when for key, when in _pairs(text)}, {}),
+        retiring=get("RETIRING", _read_ids, frozenset()),
         month=get("MONTH", str, ""),
         spent=get("SPENT", float, 0.0),
         settled_at=get("SETTLED_AT", float, 0.0),
         policy=get("POLICY", str, ""),
     )
+
+
+def _ids(ids: frozenset[int]) -> str:
+    return ",".join(str(one) for one in sorted(ids))
+
+
+def _read_ids(text: str) -> frozenset[int]:
+    return frozenset(int(one) for one in text.split(",") if one)
 
 
 def _times(times: Mapping[str, float] | Mapping[int, float]) -> str:

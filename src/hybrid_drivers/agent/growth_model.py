@@ -90,10 +90,11 @@ class Order:
 
 @dataclass(frozen=True, kw_only=True)
 class Disable:
-    """Have a host take no VMs, to be deleted when that is confirmed."""
+    """Have a host take no VMs, to be deleted when that is confirmed; ``retire``: it may still have some, which end."""
 
     host_id: int
     reason: str
+    retire: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

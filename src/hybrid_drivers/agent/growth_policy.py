@@ -32,6 +32,7 @@ class Policy:
     max_failures: int = 3  # creations that failed in a row, until growing stops
     sold_out_for: float = 1800.0  # how long a plan is left alone that was sold out everywhere
     billing: float = 0.0  # hosts are paid for in pieces of this; 0: by the second
+    max_host_age: float = 0.0  # after which a host is replaced; 0: never
     schedule: tuple[Window, ...] = ()
 
     def at(self, when: Moment) -> Policy:
@@ -131,5 +132,6 @@ _KEYS: Final[Mapping[str, _Key]] = {
     "MAX_FAILURES": _Key("max_failures", _count(1)),
     "SOLD_OUT_FOR": _Key("sold_out_for", _SECONDS),
     "BILLING": _Key("billing", _billing),
+    "MAX_HOST_AGE": _Key("max_host_age", _SECONDS),
     "SCHEDULE": _Key("schedule", read_schedule),
 }

@@ -210,7 +210,8 @@ def waiting(cloud: Cloud, cluster: Cluster, offers: Iterable[Offer], vm_mad: str
         text = requirements.joined(
             vm.template.text("AUTOMATIC_REQUIREMENTS"), vm.user_template.text("SCHED_REQUIREMENTS")
         )
-        problem = why_no_host_helps(vm) or _datastore_problem(cloud, cluster, vm)
+        blocked = why_no_host_helps(vm)
+        problem = blocked or _datastore_problem(cloud, cluster, vm)
         try:
             if text not in placed:
                 wanted = cloud.requirement(text)
@@ -227,7 +228,7 @@ def waiting(cloud: Cloud, cluster: Cluster, offers: Iterable[Offer], vm_mad: str
                 size=Size(round(vm.cpu * 100), vm.memory * KIB),
                 since=float(vm.started),
                 plans=plans,
-                hosts=there,
+                hosts=frozenset() if blocked else there,  # an idle host must not be kept for it
                 problem=problem,
             )
         )

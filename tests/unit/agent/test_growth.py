@@ -270,6 +270,22 @@ def test_paid_hours_are_used_up() -> None:
     assert [type(one) for one in decided(late, policy=policy).actions] == [Disable]
 
 
+def test_old_hosts_are_replaced_one_by_one() -> None:
+    policy = Policy(max_hosts=8, max_host_age=3600, min_hosts=1)
+    two = (host(7, vms=1), host(8, vms=1, ordered_at=NOW - 9000))
+    first = decided(*two, policy=policy)
+    assert first.actions == (Disable(host_id=8, reason="it is older than MAX_HOST_AGE=3600 s", retire=True),)
+    gone = replace(two[1], stage=Stage.DISABLED)
+    assert decided(two[0], gone, policy=policy, memory=first.memory).actions == (), "its VM goes on"
+    second = decided(two[0], replace(gone, vms=0), policy=policy, memory=first.memory)
+    assert [type(one) for one in second.actions] == [Delete]
+    assert second.memory.deleted_at == 0.0, "that is no shrinking"
+    alone = decided(host(7, vms=1), policy=policy)
+    assert ordered(alone) == ["small"], "another comes first"
+    assert decided(host(7, vms=1), host(9, Stage.COMING, ordered_at=NOW), policy=policy).actions == ()
+    assert decided(host(7, vms=1, protected=True), host(8, vms=1, ordered_at=NOW), policy=policy).actions == ()
+
+
 # --- memory and cost ---
 
 
@@ -293,6 +309,7 @@ MEMORIES = st.builds(
     sold_out=st.dictionaries(st.sampled_from(["c3.small.x86", "m5.metal", "a:b"]), TIMES),
     idle=st.dictionaries(st.integers(0, 99), TIMES, max_size=4),
     disabled=st.dictionaries(st.integers(0, 99), TIMES, max_size=4),
+    retiring=st.frozensets(st.integers(0, 99), max_size=4),
     month=st.sampled_from(["", "2026-11"]),
     spent=st.integers(0, 10**6).map(lambda one: one / 100),
     settled_at=TIMES,
@@ -355,6 +372,7 @@ def test_a_trace_keeps_the_rules_and_serves_everybody(trace: str, provider: str,
         grow_after=st.sampled_from([0.0, 60.0, 300.0]),
         shrink_after=st.sampled_from([0.0, 300.0, 1800.0]),
         cooldown=st.sampled_from([0.0, 300.0]),
+        max_host_age=st.sampled_from([0.0, 0.0, 7200.0]),
         billing=st.sampled_from([0.0, HOUR]),
         schedule=st.sampled_from([(), read_schedule("mon-sun 08:00-12:00 min=2 warm=1")]),
     ),
@@ -378,6 +396,14 @@ def test_nothing_is_ordered_twice(provider: str, crashes: float) -> None:
     capacity = sum(next(one.size.cpu for one in OFFERS if one.plan == host.plan) for host in world.hosts.values())
     assert (len(world.waits), world.waiting()) == (12, [])
     assert capacity // 800 == 12, "hosts for twelve VMs and no more"
+
+
+def test_old_hosts_go_and_everybody_is_served() -> None:
+    policy = replace(QUICK, max_host_age=4 * HOUR, min_hosts=2)
+    world = GrowthWorld(policy, diurnal(4), seed=4).run(60 * HOUR)
+    assert world.waiting() == []
+    assert all(world.now - one.ordered < 6 * HOUR for one in world.hosts.values())
+    assert len(world.hosts) in (2, 3)
 
 
 @pytest.mark.parametrize("warm", [0, 2])

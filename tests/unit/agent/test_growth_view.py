@@ -189,4 +189,6 @@ def test_a_cluster_without_a_system_datastore_helps_nobody() -> None:
 
 def test_a_pci_device_is_not_promised() -> None:
     wants = replace(vm(), template=Template([("PCI", {"CLASS": "0302"})]))
-    assert "PCI" in seen(wants).problem
+    found = seen(wants, ready())
+    assert "PCI" in found.problem
+    assert found.hosts == frozenset(), "no host is kept for it"
