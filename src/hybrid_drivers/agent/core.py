@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
@@ -82,6 +83,10 @@ class HybridCore:
         """Answer one call of oned or a 5.12 tool."""
         if call.family == "agent" and call.action == growth_answers.ACTION:
             return growth_answers.answer(self.growing, call)
+        if call.family == "agent" and call.action == "gc":
+            if "--dry-run" not in call.argv:
+                self._wake.set()
+            return Answer(stdout=json.dumps(self.collector.report()).encode())
         if call.family == "agent":
             return self._configuring.answer(call)
         if call.family == "ipam":

@@ -18,6 +18,7 @@ GROUPS: dict[str, tuple[str, str]] = {
     "completion": ("hybrid_drivers.cli.completion.command:completion", "Print a shell's completion script."),
     "configure": ("hybrid_drivers.cli.configure:configure", "Configure hosts again, or see what differs."),
     "cost": ("hybrid_drivers.cli.cost:cost", "Show what rented hosts cost, an hour and this month."),
+    "gc": ("hybrid_drivers.cli.gc:gc", "Show machines that no host needs, and give them back."),
     "growth": ("hybrid_drivers.cli.growth:growth", "Look into clusters that grow on demand."),
     "provider": ("hybrid_drivers.cli.provider.group:provider", "Manage the accounts machines are rented from."),
     "provision": ("hybrid_drivers.cli.provision.group:provision", "Make whole clusters from templates (oneprovision)."),
