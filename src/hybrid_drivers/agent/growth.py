@@ -77,6 +77,10 @@ class _Deciding:
                 self._actions.append(
                     Delete(host_id=host.id, reason="it could not be made: its PROVISION_ERROR says why")
                 )
+            if host.stage is Stage.LOST and not host.protected and not host.vms:
+                self._actions.append(
+                    Delete(host_id=host.id, reason="its machine is lost: its PROVISION_ERROR says why")
+                )
             if host.stage is Stage.SOLD_OUT and not host.protected:
                 sold_out[host.plan] = now + self._state.policy.sold_out_for
                 self._actions.append(Delete(host_id=host.id, reason=f"{host.plan} is sold out in all its places"))

@@ -23,7 +23,8 @@ class Stage(Enum):
     USABLE = "usable"  # takes VMs
     DISABLED = "disabled"  # takes none, by us or by people
     FAILED = "failed"  # given up before it was ready
-    OTHER = "other"  # offline, not heard of, or in an error after it was ready
+    LOST = "lost"  # given up after it was ready: its machine is gone or broken
+    OTHER = "other"  # offline, or not heard of
 
 
 @dataclass(frozen=True, kw_only=True)

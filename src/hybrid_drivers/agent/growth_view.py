@@ -107,10 +107,10 @@ def stage_of(record: HostRecord, now: float) -> Stage:
         if not record.deploy_id and record.intent is None and now - ordered > NEVER_BEGUN:
             return Stage.FAILED
         return Stage.COMING if now - ordered <= NEVER_READY else Stage.OTHER
+    if record.failure is not None:
+        return Stage.LOST
     if host.state in _DISABLED:
         return Stage.DISABLED
-    if record.failure is not None:
-        return Stage.OTHER
     if host.state in _TAKES_VMS and host.max_cpu > 0:
         return Stage.USABLE
     return Stage.COMING if now - record.ready_at <= LATE_CAPACITY else Stage.OTHER

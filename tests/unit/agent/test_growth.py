@@ -190,6 +190,16 @@ def test_a_plan_sold_out_is_left_alone_for_a_while() -> None:
     assert "every plan is sold out" in decided(vm(1), memory=every).notes[0]
 
 
+def test_a_host_whose_machine_is_lost_goes_when_no_vm_is_on_it() -> None:
+    lost = host(7, Stage.LOST, ready_at=NOW - 7000)
+    found = decided(lost, policy=Policy(max_hosts=8, min_hosts=1))
+    assert [type(one) for one in found.actions] == [Delete, Order]
+    assert (found.memory.failures, found.memory.deleted_at) == (0, 0.0)
+    assert decided(replace(lost, vms=1)).actions == ()
+    assert decided(replace(lost, protected=True)).actions == ()
+    assert decided(replace(lost, made=False)).actions == ()
+
+
 # --- floors ---
 
 
@@ -232,6 +242,7 @@ def test_an_idle_host_is_disabled_then_deleted() -> None:
         host(7, made=False),
         host(7, Stage.DISABLED),  # by people
         host(7, Stage.OTHER),
+        host(7, Stage.LOST, vms=1),
         host(7, Stage.COMING),
     ],
 )
