@@ -128,8 +128,7 @@ class Growing:
     def _state(self, cluster: Cluster, cloud: Cloud, policy: Policy, found: Range) -> State:
         now = cloud.now
         local = time.localtime(now)
-        prices = {one.plan: one.price for one in found.offers}
-        hosts = [_priced(view_host(one, cluster.id, now), prices) for one in cloud.hosts]
+        hosts = [_priced(view_host(one, cluster.id, now), found) for one in cloud.hosts]
         return State(
             now=now,
             moment=Moment(weekday=local.tm_wday, minute=local.tm_hour * 60 + local.tm_min),
@@ -148,6 +147,8 @@ class Growing:
     def _carry_out(self, look: Look, cloud: Cloud) -> None:
         cluster, decision = look.cluster, look.decision
         self._remember(look)
+        for host_id, price in look.range.others.items():
+            self._parts.oned.update_host(host_id, Template([("COST_HOUR", f"{price:g}")]))
         names = _free_names(cluster, cloud.hosts)
         for action in decision.actions:
             log.info("cluster %s: %s", cluster.name, describe(action))
@@ -253,8 +254,11 @@ def _is_growing(cluster: Cluster) -> bool:
     return bool(cluster.template.vector(growth_policy.NAME) or cluster.template.vector(growth_memory.NAME))
 
 
-def _priced(host: HostView, prices: dict[str, float | None]) -> HostView:
-    return host if host.price is not None else replace(host, price=prices.get(host.plan))
+def _priced(host: HostView, found: Range) -> HostView:
+    if host.price is not None:
+        return host
+    prices = {one.plan: one.price for one in found.offers}
+    return replace(host, price=found.others.get(host.id, prices.get(host.plan)))
 
 
 def _vm_mad(cluster: Cluster) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hybrid_drivers.agent.accounts import Account, Accounts
 from hybrid_drivers.agent.growth_policy import Policy
@@ -21,14 +21,18 @@ _KEYS = ("INSTANCETYPE", "INSTANCE_TYPE", "PLAN")
 
 @dataclass(frozen=True, kw_only=True)
 class Range:
-    """What may be ordered. ``key`` is the attribute of PROVISION that names the plan; ``problem``: what is missing."""
+    """What may be ordered. ``key`` is the attribute of PROVISION that names the plan; ``problem``: what is missing.
+
+    ``others``: hosts of the cluster that growing did not make and that have no COST_HOUR yet, and what they cost.
+    """
 
     offers: tuple[Offer, ...]
     key: str
     problem: str = ""
+    others: Mapping[int, float] = field(default_factory=dict)
 
 
-def offers_of(cluster: Cluster, policy: Policy, hosts: Iterable[Host], settings: Settings, accounts: Accounts) -> Range:
+def offers_of(cluster: Cluster, policy: Policy, hosts: Sequence[Host], settings: Settings, accounts: Accounts) -> Range:
     """Return the plans of a policy (else of PROVISION) with size and price; the price is that of the dearest place.
 
     What a host of the plan has told oned is its size, before it the entry's ``plans`` table. A plan without any size
@@ -53,7 +57,27 @@ def offers_of(cluster: Cluster, policy: Policy, hosts: Iterable[Host], settings:
     text = f"the size of {', '.join(missing)} is not known: add it to 'plans:' of provider entry {account.name}"
     if not plans:
         text = "there are no plans: name them in PLANS of ELASTIC or in PROVISION"
-    return Range(offers=tuple(offers), key=key, problem=text if missing or not plans else "")
+    others = _others(cluster, hosts, account, attributes, key)
+    return Range(offers=tuple(offers), key=key, problem=text if missing or not plans else "", others=others)
+
+
+def _others(
+    cluster: Cluster, hosts: Iterable[Host], account: Account, attributes: Mapping[str, str], key: str
+) -> dict[int, float]:
+    """Return what hosts made by hand cost, of several plans the dearest; the limits on cost hold for them too."""
+    found = {}
+    for host in hosts:
+        own = host.template.vector("PROVISION")
+        elsewhere = own.get("PROVIDER", account.name) != account.name or "DRIVER" in own
+        known = host.template.text("COST_HOUR") or host.template.vector(GROWN)
+        if host.im_mad != IM_MAD or host.cluster_id != cluster.id or elsewhere or known:
+            continue
+        plans = [one.strip() for one in own.get(key, attributes.get(key, "")).split(",") if one.strip()]
+        prices = [_price(account, {**attributes, key: plan}) for plan in plans]
+        told = [one for one in prices if one is not None]
+        if told and len(told) == len(prices):
+            found[host.id] = max(told)
+    return found
 
 
 def _told_sizes(hosts: Iterable[Host]) -> dict[str, Size]:

@@ -300,6 +300,19 @@ def test_switched_off_it_lets_go(world: World) -> None:
     assert world.sweep()[4:] == []
 
 
+def test_hosts_made_by_hand_count_for_the_cost(world: World) -> None:
+    world.cluster(100, "edge", MAX_COST_HOUR="0.9")
+    world.oned.allocate_host("mine", "provision", "kvm", 100)
+    world.oned.allocate_host("elsewhere", "provision", "kvm", 0)
+    world.vm(1, SCHED_REQUIREMENTS="ID > 99")
+    world.sweep()
+    assert "0.50 + 0.50 = 1.00 an hour is more than MAX_COST_HOUR=0.9" in world.text("ELASTIC_NOTE")
+    assert world.oned.host_pool[0].template.text("COST_HOUR") == "0.5"
+    assert world.oned.host_pool[1].template.text("COST_HOUR") == ""
+    world.now += 30
+    assert world.sweep()[4:] == []
+
+
 def test_a_note_is_written_when_it_says_something_else(world: World) -> None:
     world.cluster(100, "edge", MAX_HOSTS="0")
     world.vm(1)
