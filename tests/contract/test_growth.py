@@ -204,3 +204,18 @@ def test_a_plan_that_is_sold_out_gives_way_to_another() -> None:
 
 def _message(lab: Lab, vm_id: int) -> str:
     return Vms(lab.oned).get(vm_id).user_template.text("SCHED_MESSAGE")
+
+
+def test_what_fails_again_and_again_is_not_ordered_for_ever() -> None:
+    policy = {"MAX_FAILURES": "2"}
+    with growing_lab(policy=policy, agent={"tries": 1}, fail_provisioning=2) as lab:
+        vm = start_vm(lab, "vm")
+        lab.wait(lambda: "2 creations failed in a row (MAX_FAILURES=2)" in cluster_text(lab, "ELASTIC_NOTE"))
+        lab.wait(lambda: not lab.oned.hosts())
+        assert lab.made() == 2
+        set_policy(lab, MAX_FAILURES="3")  # any change lets the brake go
+        wait_running(lab, vm)
+        assert "it could not be made" in cluster_text(lab, "ELASTIC_EVENTS")
+        end(lab, vm)
+        lab.wait(lambda: not lab.oned.hosts())
+        lab.wait_empty()

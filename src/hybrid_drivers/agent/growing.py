@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
 from hybrid_drivers.agent import growth_memory, growth_policy
 from hybrid_drivers.agent.growth import decide, is_changed
-from hybrid_drivers.agent.growth_model import Action, Decision, Delete, Disable, Enable, HostView, Order, State
+from hybrid_drivers.agent.growth_model import Action, Decision, Disable, Enable, HostView, Order, State
 from hybrid_drivers.agent.growth_offers import Range, offers_of
 from hybrid_drivers.agent.growth_policy import Policy
 from hybrid_drivers.agent.growth_schedule import Moment
+from hybrid_drivers.agent.growth_telling import describe, shape, told_events
 from hybrid_drivers.agent.growth_view import GROWN, Cloud, view_host, waiting
 from hybrid_drivers.agent.parts import Parts
 from hybrid_drivers.agent.record import IM_MAD
+from hybrid_drivers.agent.spec import BOOKKEEPING
 from hybrid_drivers.errors import ActionRefused, ConfigError, NoSuchObject
 from hybrid_drivers.model import Cluster, Host, Template, Value, Vm
 from hybrid_drivers.oned.objects import Objects
@@ -31,7 +33,6 @@ from hybrid_drivers.oned.template import readable
 
 VM_MAD: Final = "kvm"  # of hosts where PROVISION or their cluster name none
 DEFAULT_CLUSTER: Final = 0
-EVENTS: Final = 20  # so many of the last are kept on the cluster
 ERROR, EVENT, NOTE = "ELASTIC_ERROR", "ELASTIC_EVENTS", "ELASTIC_NOTE"
 _NAME = "{cluster}-grow-{number}"
 
@@ -69,7 +70,8 @@ class Growing:
         if not growing:
             return
         cloud = self._cloud(clusters)
-        self._tidy(cloud, growing)
+        gone = self._tidy(cloud, growing)
+        cloud = replace(cloud, hosts=[one for one in cloud.hosts if one.id not in gone])
         taken: set[int] = set()
         for cluster in growing:
             seen = replace(cloud, vms=[one for one in cloud.vms if one.id not in taken])
@@ -148,7 +150,8 @@ class Growing:
         cluster, decision = look.cluster, look.decision
         self._remember(look)
         for host_id, price in look.range.others.items():
-            self._parts.oned.update_host(host_id, Template([("COST_HOUR", f"{price:g}")]))
+            with suppress(NoSuchObject):
+                self._parts.oned.update_host(host_id, Template([("COST_HOUR", f"{price:g}")]))
         names = _free_names(cluster, cloud.hosts)
         for action in decision.actions:
             log.info("cluster %s: %s", cluster.name, describe(action))
@@ -194,9 +197,9 @@ class Growing:
         if is_changed(look.state.memory, decision.memory, decision.actions):
             told.append((growth_memory.NAME, growth_memory.render(decision.memory)))
         if decision.actions:
-            told.append((EVENT, _events(template.text(EVENT), decision.actions, look.state.now)))
+            told.append((EVENT, told_events(template.text(EVENT), decision.actions, look.state.now)))
         note = readable("; ".join(decision.notes))
-        if _shape(template.text(NOTE)) != _shape(note):
+        if shape(template.text(NOTE)) != shape(note):
             log.info("cluster %s: %s", look.cluster.name, note or "nothing is declined any more")
             told.append((NOTE, note))
         if template.text(ERROR) != look.range.problem:
@@ -221,10 +224,14 @@ class Growing:
             kept = growth_memory.render(replace(memory, disabled={}))
             self._parts.oned.update_cluster(cluster.id, Template([(growth_memory.NAME, kept)]))
 
-    def _tidy(self, cloud: Cloud, growing: Iterable[Cluster]) -> None:
-        """Finish or remove hosts that an agent was making when it was killed; none of them has rented anything."""
+    def _tidy(self, cloud: Cloud, growing: Iterable[Cluster]) -> set[int]:
+        """Finish or remove hosts that an agent was making when it was killed; return the ids of those removed.
+
+        None of them has rented anything, unless it is the default cluster itself that grows: there it is given back.
+        """
         names = {one.name: one for one in growing}
         ids = {str(one.id): one for one in growing}
+        gone: set[int] = set()
         for host in cloud.hosts:
             if host.im_mad != IM_MAD or host.cluster_id != DEFAULT_CLUSTER:
                 continue
@@ -234,20 +241,18 @@ class Growing:
                 if target is not None and target.id != DEFAULT_CLUSTER and "DEPLOY_ID" not in provision:
                     self._objects.add_to_cluster(target.id, "host", host.id)
                     self._ask(host.id)
-                elif not grown and not provision and host.name.rpartition("-grow-")[0] in names:
+                elif not grown and not host.vm_ids and _is_stranded(host, provision, names):
                     self._parts.oned.delete_host(host.id)
+                    gone.add(host.id)
             except (NoSuchObject, ActionRefused) as exc:
                 log.warning("host %s (%s): %s", host.id, host.name, exc)
+        return gone
 
 
-def describe(action: Action) -> str:
-    """Return an action as a sentence."""
-    if isinstance(action, Order):
-        price = "" if action.price is None else f" at {action.price:g} an hour"
-        vms = f" (VM {', '.join(map(str, action.vms[:20]))})" if action.vms else ""
-        return f"order {action.plan}{price}: {action.reason}{vms}"
-    word = {Disable: "disable", Enable: "enable", Delete: "delete"}[type(action)]
-    return f"{word} host {action.host_id}: {action.reason}"
+def _is_stranded(host: Host, provision: Mapping[str, str], names: Mapping[str, Cluster]) -> bool:
+    """Tell whether a host in the default cluster was made by growing and never told what it is."""
+    target = names.get((provision.get("HOSTNAME") or host.name).rpartition("-grow-")[0])
+    return target is not None and not provision.keys() - BOOKKEEPING
 
 
 def _is_growing(cluster: Cluster) -> bool:
@@ -288,15 +293,3 @@ def _free_names(cluster: Cluster, hosts: Iterable[Host]) -> Iterator[str]:
     while True:
         number += 1
         yield _NAME.format(cluster=cluster.name, number=number)
-
-
-def _events(before: str, actions: Iterable[Action], now: float) -> str:
-    stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
-    lines = [line for line in before.splitlines() if line]
-    lines += [f"{stamp} {readable(describe(one))}" for one in actions]
-    return "\n".join(lines[-EVENTS:])
-
-
-def _shape(text: str) -> str:
-    """Return a note without its numbers: a sum that grows is no news."""
-    return re.sub(r"[0-9.]+", "0", text)

@@ -11,13 +11,14 @@ from typing import Any, cast
 import pytest
 
 from hybrid_drivers.agent.accounts import Accounts
-from hybrid_drivers.agent.growing import Growing, describe
+from hybrid_drivers.agent.growing import Growing
 from hybrid_drivers.agent.growth_memory import read
 from hybrid_drivers.agent.growth_model import Disable, Order
+from hybrid_drivers.agent.growth_telling import describe
 from hybrid_drivers.agent.parts import Parts
 from hybrid_drivers.agent.settings import Settings
 from hybrid_drivers.clock import SystemClock
-from hybrid_drivers.errors import ActionRefused, ConfigError
+from hybrid_drivers.errors import ActionRefused, ConfigError, NoSuchObject
 from hybrid_drivers.model import Cluster, Host, HostState, OnedObject, Template, Value, Vm
 from hybrid_drivers.oned.objects import Objects
 from hybrid_drivers.providers import registry
@@ -83,6 +84,8 @@ class SmallOned:
 
     def update_host(self, host_id: int, template: Template) -> None:
         self.note(f"host {host_id} gets {' '.join(key for key, _ in template)}")
+        if host_id not in self.host_pool:
+            raise NoSuchObject(f"host {host_id}")
         old = self.host_pool[host_id]
         self.host_pool[host_id] = replace(old, template=merged(old.template, template))
 
@@ -224,6 +227,21 @@ def test_killed_anywhere_it_ends_with_one_host(world: World, call: int) -> None:
         world.sweep()
     (host,) = world.oned.host_pool.values()
     assert (host.cluster_id, host.template.vector("PROVISION")) == (100, {"PLAN": "small"})
+
+
+def test_a_stranded_host_of_the_default_cluster_is_given_back(world: World) -> None:
+    """Killed between its making and its GROWTH, it has rented what the cluster itself says."""
+    world.cluster(0, "default")
+    world.oned.cluster_pool.pop(100)
+    told = {"DEPLOY_ID": "m1", "HOSTNAME": "default-grow-1", "RENTED_FROM": "dummy"}
+    for name, provision in (
+        ("10.0.0.1", told),
+        ("10.0.0.2", {**told, "HOSTNAME": "mine"}),
+        ("default-grow-3", {"PLAN": "x"}),
+    ):
+        host_id = world.oned.allocate_host(name, "provision", "kvm", 0)
+        world.oned.update_host(host_id, Template([("PROVISION", provision)]))
+    assert [one for one in world.sweep() if one.startswith("delete")] == ["delete 0"]
 
 
 def test_names_are_not_given_twice(world: World) -> None:
