@@ -213,6 +213,7 @@ class Host:
     max_memory: int = 0
     used_cpu: int = 0  # what they have, also while they are off
     used_memory: int = 0
+    vm_ids: tuple[int, ...] = ()  # also those that are off, or only about to be started there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,6 +224,7 @@ class Cluster:
     name: str
     host_ids: tuple[int, ...]
     template: Template
+    datastore_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -305,6 +307,7 @@ class Vm:
     host_id: int | None  # of its last history record
     template: Template
     user_template: Template
+    started: int = 0  # when it was made; unix seconds
 
     @property
     def waits(self) -> bool:

@@ -5,6 +5,7 @@ What is not ours is never touched, what is ours is never forgotten, and two agen
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -75,6 +76,10 @@ def test_in_quarantine_it_is_only_watched() -> None:
         listed = lab.simulator.calls["GET /projects/{id}/devices"]
         lab.wait(lambda: lab.simulator.calls["GET /projects/{id}/devices"] > listed + 2)
         assert (len(lab.alive()), calls(lab, {"packet": "DELETE /devices/{id}"})) == (1, 0)
+        (found,) = json.loads(onehybrid(lab, "gc", "--dry-run", "--json"))["strays"]
+        assert (found["machine"], found["name"]) == (lab.alive()[0]["id"], "edge1")
+        assert 0 < found["given_back_in"] <= 600
+        assert "has our tag but no host in oned; given back in" in onehybrid(lab, "gc")
 
 
 @both

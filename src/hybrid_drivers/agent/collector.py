@@ -8,7 +8,8 @@ machine was asked for, so a host missing from the later list was deleted, never 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import asdict, dataclass
 
 from hybrid_drivers.agent.accounts import Account
 from hybrid_drivers.agent.observed import Phase
@@ -22,6 +23,17 @@ from hybrid_drivers.model import Host, HostState, Machine, MachineState
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Stray:
+    """A machine of ours that nobody needs; ``watched``: seconds it is watched before it is given back."""
+
+    provider: str
+    machine: str
+    name: str
+    reason: str
+    watched: float
+
+
 class Collector:
     """Sweeps; ``hosts``, ``ready``, ``drifting`` and ``orphans`` are what the last sweep counted."""
 
@@ -29,6 +41,8 @@ class Collector:
         self._parts = parts
         self._reconciler = reconciler
         self._orphans: dict[str, float] = {}  # account/machine -> when it was first seen without a host
+        self._strays: dict[str, Stray] = {}
+        self._stopped: list[dict[str, object]] = []
         self.hosts = 0
         self.ready = 0
         self.drifting = 0
@@ -50,7 +64,22 @@ class Collector:
         hosts = self._parts.oned.hosts()
         self._hosts(hosts, listed)
         self._machines(hosts, listed)
+        self._stopped = [found for host in hosts if (found := stopped(read(host), listed))]
         self.swept = True
+
+    def report(self) -> dict[str, object]:
+        """Return what the last sweep found, for ``onehybrid gc``; times are seconds from now on."""
+        now = self._parts.clock.now()
+        strays = [
+            {**asdict(found), "given_back_in": max(0, round(self._orphans[key] + found.watched - now))}
+            for key, found in list(self._strays.items())
+            if key in self._orphans
+        ]
+        leaving = [
+            {"provider": one.account, "machine": one.machine_id, "name": one.name, "for": round(now - one.since)}
+            for one in self._parts.departures.all()
+        ]
+        return {"strays": strays, "leaving": leaving, "stopped": list(self._stopped), "unasked": self.unasked}
 
     def _listed(self) -> list[tuple[Account, tuple[Machine, ...]]]:
         now = self._parts.clock.now()
@@ -97,6 +126,7 @@ class Collector:
                     seen.add(f"{account.name}/{machine.id}")
                     self._quarantine(account, machine, reason)
         self._orphans = {key: since for key, since in self._orphans.items() if key in seen}
+        self._strays = {key: found for key, found in self._strays.items() if key in seen}
 
     def _quarantine(self, account: Account, machine: Machine, reason: str) -> None:
         now = self._parts.clock.now()
@@ -104,9 +134,11 @@ class Collector:
         since = self._orphans.setdefault(key, now)
         if since == now:
             log.warning("machine %s at %s %s", machine.id, account.name, reason)
+        wait = max(self._parts.settings.agent.quarantine, account.provider.limits.settle)
+        name = machine.tags.name if machine.tags else ""
+        self._strays[key] = Stray(provider=account.name, machine=machine.id, name=name, reason=reason, watched=wait)
         if self._parts.owner.held():
             return
-        wait = max(self._parts.settings.agent.quarantine, account.provider.limits.settle)
         if now - since >= wait and machine.tags is not None and self._still_stray(machine, machine.tags.host_id):
             self._reconciler.release.machine(account, machine, machine.tags.host_id, machine.tags.name)
             del self._orphans[key]
@@ -119,6 +151,18 @@ class Collector:
             return True
         kept = host.template.vector("PROVISION").get("DEPLOY_ID", "")
         return bool(stray(machine, {host_id: kept}, {kept}))
+
+
+def stopped(record: HostRecord, listed: Sequence[tuple[Account, Sequence[Machine]]]) -> dict[str, object] | None:
+    """Return what is known of a READY host's machine that does not run, though nobody took the host offline."""
+    if record.host.im_mad != IM_MAD or not record.ready or record.host.state is HostState.OFFLINE:
+        return None
+    for account, machines in listed:
+        for one in machines:
+            if one.id == record.deploy_id and one.state in (MachineState.STOPPED, MachineState.FAILED):
+                told = {"provider": account.name, "machine": one.id, "state": one.state.value}
+                return {"host": record.host.id, "name": record.friendly_name, **told}
+    return None
 
 
 def stray(machine: Machine, recorded: Mapping[int, str], alive: Set[str]) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
-from hybrid_drivers.agent import logs
+from hybrid_drivers.agent import growth_answers, logs
 from hybrid_drivers.agent.accounts import Accounts
 from hybrid_drivers.agent.address_collector import AddressCollector
 from hybrid_drivers.agent.address_locks import AddressLocks
@@ -16,6 +18,7 @@ from hybrid_drivers.agent.assignment_collector import AssignmentCollector
 from hybrid_drivers.agent.collector import Collector
 from hybrid_drivers.agent.configuring import Configuring
 from hybrid_drivers.agent.departures import Departures
+from hybrid_drivers.agent.growing import Growing
 from hybrid_drivers.agent.hook_addresses import HookAddresses, NoNodes
 from hybrid_drivers.agent.hooks import AliasIp
 from hybrid_drivers.agent.im import Monitoring
@@ -65,9 +68,12 @@ class HybridCore:
         self._monitoring = Monitoring(parts, self.reconciler, self._monitor_file)
         self._machines = Machines5(parts, self.reconciler)
         self._configuring = Configuring(parts, self.reconciler, self._leadership)
+        self.growing = Growing(parts, self.reconciler.ask)
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._look_after, name="sweep", daemon=True)
+        # Prices may take a provider a while to tell, and nobody else shall wait for that.
+        self._growth = threading.Thread(target=self._grow, name="growth", daemon=True)
 
     def start(self) -> None:
         """Begin; what an earlier run left to do goes on."""
@@ -76,6 +82,7 @@ class HybridCore:
             self.reconciler.queue.ask(("release", departure.key))
         self.reconciler.queue.start()
         self._thread.start()
+        self._growth.start()
 
     def stop(self, timeout: float) -> None:
         """End the background work; whatever is cut off goes on at the next start."""
@@ -83,9 +90,16 @@ class HybridCore:
         self._wake.set()
         self.reconciler.queue.stop(timeout)
         self._thread.join(timeout)
+        self._growth.join(timeout)
 
     def handle(self, call: Call) -> Answer:
         """Answer one call of oned or a 5.12 tool."""
+        if call.family == "agent" and call.action == growth_answers.ACTION:
+            return growth_answers.answer(self.growing, call)
+        if call.family == "agent" and call.action == "gc":
+            if "--dry-run" not in call.argv:
+                self._wake.set()
+            return Answer(stdout=json.dumps(self.collector.report()).encode())
         if call.family == "agent":
             return self._configuring.answer(call)
         if call.family == "ipam":
@@ -106,7 +120,8 @@ class HybridCore:
         collector = self.collector
         if not collector.swept or collector.unasked or collector.hosts or collector.orphans:
             return True
-        if self.address_collector.busy or self.assignments.busy:
+        growing = self.growing.policies or not self.growing.looked
+        if self.address_collector.busy or self.assignments.busy or growing:
             return True
         return bool(self._parts.departures.all() or self.reconciler.queue.keys())
 
@@ -120,6 +135,7 @@ class HybridCore:
             "departures": len(self._parts.departures.all()),
             "orphans": self.collector.orphans,
             "address_orphans": self.address_collector.orphans,
+            "growing": self.growing.policies,
             "queue": len(self.reconciler.queue.keys()),
         }
 
@@ -144,16 +160,24 @@ class HybridCore:
             self._wake.wait(min(TICK, max(0.1, next_sweep - now)))
 
     def _sweep(self) -> bool:
+        return self._leading("the sweep", self.collector.sweep, self.address_collector.sweep, self.assignments.sweep)
+
+    def _grow(self) -> None:
+        while not self._stop.is_set():
+            self._leading("growing", self.growing.sweep)
+            self._stop.wait(self._parts.settings.agent.growth)
+
+    def _leading(self, what: str, *sweeps: Callable[[], None]) -> bool:
+        """Do what only the leader does; tell whether it came to its end."""
         try:
             if self._leadership.leads():
-                self.collector.sweep()
-                self.address_collector.sweep()
-                self.assignments.sweep()
+                for sweep in sweeps:
+                    sweep()
         except HybridError as exc:
-            log.warning("the sweep is put off: %s", exc)
+            log.warning("%s is put off: %s", what, exc)
             return False
-        except Exception:  # the sweep's boundary: a bug here must not end the beacons
-            log.exception("the sweep failed unexpectedly")
+        except Exception:  # the boundary of background work: a bug there must not end its thread
+            log.exception("%s failed unexpectedly", what)
             return False
         return True
 

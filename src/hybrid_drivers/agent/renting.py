@@ -56,7 +56,7 @@ class Renting:
         self._open_intent(view, step.attempt)
         return 0.0
 
-    def _open_intent(self, view: View, attempt: int, problem: str = "") -> Intent:
+    def _open_intent(self, view: View, attempt: int, problem: str = "", *, sold_out: bool = False) -> Intent:
         parts, host = self._parts, view.record.host
         token = hashlib.sha256(f"{parts.owner()}:{host.id}:{attempt}".encode()).hexdigest()[:32]
         intent = Intent(
@@ -68,6 +68,8 @@ class Renting:
             host_key=parts.keys.host_key(token).public,
         )
         pairs = [*records.with_intent(view.record, intent), ("PROVISION_ERROR", readable(problem))]
+        if sold_out:  # in every place: whoever grows on demand may want another plan than to wait for this one
+            pairs.append(("PROVISION_SOLD_OUT", f"{intent.since:.0f}"))
         parts.oned.update_host(host.id, Template(dict(pairs).items()))
         if view.record.address:
             self._ask(peers.KEY, parts.peers.window)
@@ -126,7 +128,7 @@ class Renting:
             return 0.0
         rounds = min(intent.attempt // placements - 1, 16)
         pause = min(SOLD_OUT_LIMIT, SOLD_OUT_PAUSE * 2.0**rounds)
-        self._open_intent(view, intent.attempt + 1, problem=f"{reason}; next try in {pause:.0f} s")
+        self._open_intent(view, intent.attempt + 1, problem=f"{reason}; next try in {pause:.0f} s", sold_out=True)
         return pause
 
     def record(self, view: View, machine: Machine) -> Pause:

@@ -21,7 +21,7 @@ from hybrid_drivers.oned.process import Answer, Call
 
 log = logging.getLogger(__name__)
 
-CORE_ACTIONS = ("configure", "configure-poll", "look")  # of the family ``agent``, answered by the core
+CORE_ACTIONS = ("configure", "configure-poll", "gc", "growth", "look")  # of the family ``agent``, answered by the core
 LOOK_AROUND = 5.0  # seconds between two looks whether there is still work
 
 

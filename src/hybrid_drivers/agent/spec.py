@@ -58,7 +58,7 @@ def resolve(host: Host, cluster: Cluster | None, settings: Settings, accounts: A
     """
     own = host.template.vector("PROVISION")
     shared = cluster.template.vector("PROVISION") if cluster else {}
-    asked = _merged(settings.provision, shared, own)
+    asked = merged(settings.provision, shared, own)
     rented = bool(own.get("DEPLOY_ID"))
     if not rented and not asked.keys() - BOOKKEEPING:
         where = f"host {host.name}" + (f" or cluster {cluster.name}" if cluster else "")
@@ -104,7 +104,7 @@ def _check_configuration(playbooks: tuple[str, ...], parameters: str, login_user
     compile_configuration(playbooks, json.loads(parameters), facts)
 
 
-def _merged(*layers: Mapping[str, str]) -> dict[str, str]:
+def merged(*layers: Mapping[str, str]) -> dict[str, str]:
     """Put the layers over each other; who names its own provider takes nothing over from below but what is not
     the provider's: otherwise credentials and plans of one would be given to another."""
     merged: dict[str, str] = {}

@@ -182,6 +182,14 @@ class Oned:
         what = "the pool of virtual machines"
         return xml.parse_vms(self.read("vmpool.info", what, -2, -1, -1, state), what)
 
+    def waiting_vms(self) -> list[Vm]:
+        """Return those that wait for a host, whole, in one call: their requirements are not in the short documents.
+
+        ``one.vmpool.infoextended`` has been there since 5.8 (release notes); its arguments are those of the short one.
+        """
+        what = "the pool of waiting virtual machines"
+        return xml.parse_vms(self.read("vmpool.infoextended", what, -2, -1, -1, 1), what)
+
     # --- the one way to oned ---
 
     def read(self, method: str, what: str, *args: object) -> str:

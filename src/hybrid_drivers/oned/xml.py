@@ -137,6 +137,7 @@ def _host(node: Node) -> Host:
         max_memory=node.get("HOST_SHARE/MAX_MEM", whole, 0),
         used_cpu=node.get("HOST_SHARE/CPU_USAGE", whole, 0),
         used_memory=node.get("HOST_SHARE/MEM_USAGE", whole, 0),
+        vm_ids=node.ids("VMS/ID"),
     )
 
 
@@ -156,6 +157,7 @@ def _cluster(node: Node) -> Cluster:
         name=node.need("NAME", filled),
         host_ids=node.ids("HOSTS/ID"),
         template=node.template(),
+        datastore_ids=node.ids("DATASTORES/ID"),
     )
 
 
@@ -207,6 +209,7 @@ def _vm(node: Node) -> Vm:
         host_id=hosts[-1] if hosts else None,
         template=node.template(),
         user_template=node.template("USER_TEMPLATE"),
+        started=node.get("STIME", whole, 0),
     )
 
 

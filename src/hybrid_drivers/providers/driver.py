@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hybrid_drivers.clock import Clock
+from hybrid_drivers.providers import plans
 from hybrid_drivers.providers.base import Field, Provider, ProviderEntry, Setting
 
 
@@ -48,6 +49,7 @@ COMMON_SETTINGS = (
     Field(name="description", help="for people"),
     Field(name="prices", kind="amounts", help="PLAN or PLAN@PLACE: what a machine costs an hour"),
     Field(name="currency", help="of prices, default USD"),
+    Field(name="plans", kind="mapping", help="PLAN: {cpu: cores, memory: MiB}, for growing on demand"),
     Field(name="inputs", kind="list", help="inputs of OneProvision 6.x, for templates that use the provider"),
     Field(name="remote_port", kind="number", help="SSH port of the machines, where the host does not name one"),
     Field(name="remote_user", help="SSH user of the machines, where the host does not name one"),
@@ -65,6 +67,7 @@ def common_problems(settings: Mapping[str, Setting]) -> Sequence[str]:
     currency = str(settings.get("currency") or "USD")
     if not re.fullmatch("[A-Z]{3}", currency):
         problems.append(f"key 'currency' must be three capital letters like USD, not '{currency[:40]}'")
+    problems += plans.problems(settings.get("plans"))
     inputs = settings.get("inputs", ())
     for number, one in enumerate(inputs if isinstance(inputs, Sequence) else (), start=1):
         if not isinstance(one, Mapping) or not isinstance(one.get("name"), str) or not one["name"]:

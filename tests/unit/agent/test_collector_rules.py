@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from hybrid_drivers.agent.collector import stray
-from hybrid_drivers.model import Machine, MachineState, MachineTags
+from hybrid_drivers.agent.collector import stopped, stray
+from hybrid_drivers.agent.record import read
+from hybrid_drivers.model import Host, HostState, Machine, MachineState, MachineTags, Template
 
 
 def machine(host_id: int = 7, *, id: str = "m1", state: MachineState = MachineState.RUNNING) -> Machine:
@@ -45,3 +49,21 @@ def test_the_only_machine_of_a_host_is_not_even_if_the_host_names_another() -> N
 )
 def test_what_is_not_ours_or_on_its_way_out_is_not(other: Machine) -> None:
     assert not stray(other, {}, {"m1"})
+
+
+@pytest.mark.parametrize(
+    ("state", "host_state", "told"),
+    [
+        (MachineState.STOPPED, HostState.MONITORED, True),
+        (MachineState.FAILED, HostState.ERROR, True),
+        (MachineState.RUNNING, HostState.MONITORED, False),
+        (MachineState.STOPPED, HostState.OFFLINE, False),
+    ],
+)
+def test_a_machine_stopped_behind_our_back_is_told(state: MachineState, host_state: HostState, told: bool) -> None:
+    ready = Template([("PROVISION", {"DEPLOY_ID": "m1", "HOSTNAME": "edge7"}), ("PROVISION_READY", "1")])
+    host = Host(id=7, name="x", state=host_state, im_mad="provision", vm_mad="kvm", cluster_id=0, template=ready)
+    account: Any = SimpleNamespace(name="ams")
+    found = stopped(read(host), [(account, [machine(state=state)])])
+    wanted = {"host": 7, "name": "edge7", "provider": "ams", "machine": "m1", "state": state.value}
+    assert found == (wanted if told else None)

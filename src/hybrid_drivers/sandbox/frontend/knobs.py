@@ -36,7 +36,8 @@ class Knobs:
     ``ipam_timeout``: how long an answer of an address driver is waited for (``SyncRequest.h``).
     ``image_seconds``, ``vnet_seconds``: how long drivers work on an image or a network that is made or deleted;
     ``vm_seconds`` on a machine that starts, stops or moves; ``image_error``: why every new image ends in ERROR (empty:
-    none does); ``vm_fails``: words of what fails with machines, of :data:`VM_WORDS`.
+    none does); ``vm_fails``: words of what fails with machines, of :data:`VM_WORDS`;
+    ``scheduler``: seconds between two rounds of the scheduler, 0 for none.
     """
 
     down: str = ""
@@ -54,6 +55,7 @@ class Knobs:
     vnet_seconds: float = 0.05
     vm_seconds: float = 0.05
     vm_fails: str = ""
+    scheduler: float = 0.0
 
     @property
     def raft_state(self) -> RaftState:

@@ -24,6 +24,7 @@ from hybrid_drivers.sandbox.frontend.market_calls import Apps
 from hybrid_drivers.sandbox.frontend.monitor import Message, Monitor
 from hybrid_drivers.sandbox.frontend.monitord import Key, Listener
 from hybrid_drivers.sandbox.frontend.oned_conf import OnedConf
+from hybrid_drivers.sandbox.frontend.scheduler import Scheduler
 from hybrid_drivers.sandbox.frontend.server import Server, Site
 from hybrid_drivers.sandbox.frontend.store import Store
 from hybrid_drivers.sandbox.frontend.template_calls import VmTemplates, VnTemplates
@@ -118,6 +119,7 @@ class Parts:
             clock=setting.clock,
             vmm=self._vmm,
         )
+        self._scheduler = Scheduler(context)
         self.calls = Calls(context, METHODS, setting.session, leader)
         self._ended = threading.Event()
         self._timer = threading.Thread(target=self._keep_time, daemon=True)
@@ -161,6 +163,8 @@ class Parts:
         while not self._ended.wait(min(_LOOK, self._setting.knobs.timer_period)):
             with self._setting.store.lock:
                 self._setting.store.agenda.catch_up(self._setting.clock.monotonic())
+                if self._setting.knobs.raft_state.leads:
+                    self._scheduler.tick(self._setting.clock.monotonic())
             if time.monotonic() - since >= self._setting.knobs.timer_period:
                 since = time.monotonic()
                 self.monitor.tick()

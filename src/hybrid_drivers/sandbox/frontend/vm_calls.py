@@ -1,7 +1,7 @@
 """The calls of virtual machines: made, started, switched off and on, moved, ended. No hypervisor is asked.
 
-Facts: recorded replies; OpenNebula ``VirtualMachineAPI.cc``, ``TemplateAPI.cc``, ``DispatchManagerActions.cc``. There
-is no scheduler: what waits is started by ``one.vm.deploy``.
+Facts: recorded replies; OpenNebula ``VirtualMachineAPI.cc``, ``TemplateAPI.cc``, ``DispatchManagerActions.cc``. What
+waits is started by ``one.vm.deploy``, or by ``scheduler`` when the knob says so.
 """
 
 from __future__ import annotations
@@ -60,6 +60,13 @@ class Vms(Family[VmObject]):
         found = self.pool_info(context, whose, first, last, lambda one: wanted(one.state))
         raw = "".join(xml for of, xml in context.store.vms if wanted(of))
         return found.replace("</VM_POOL>", f"{raw}</VM_POOL>")
+
+    def whole_of_state(
+        self, context: Context, _whose: int, _first: int, _last: int, state: int, _filter: str = ""
+    ) -> str:
+        """one.vmpool.infoextended: the whole documents of a state, the newest first."""
+        found = [one for one in context.store.machines.newest_first() if one.state == state]
+        return f"<VM_POOL>{''.join(one.xml() for one in found)}</VM_POOL>"
 
     # --- making one ---
 
@@ -206,6 +213,7 @@ class Vms(Family[VmObject]):
             "one.vm.detachnic": Method(self.detach_card, "ii", writes=True),
             "one.vm.recover": Method(self.recover, "ii", writes=True),
             "one.vmpool.info": Method(self.of_state, "iiii|s"),
+            "one.vmpool.infoextended": Method(self.whole_of_state, "iiii|s"),
             "one.template.instantiate": Method(self.instantiate, "is|bsb", writes=True),
         }
 

@@ -1,0 +1,295 @@
+"""Growing on demand, carried out: a fixed number of oned calls to look at all clusters, then what was decided.
+
+What is remembered is written to the cluster before anything is done (``ELASTIC_STATE``). A host is made in the default
+cluster, told what it is (``GROWTH``, ``PROVISION``), and only then put into its cluster: killed in between, it rents
+nothing, and the next pass finishes or removes it. From there on it is an ordinary host of the reconciler's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Final
+
+from hybrid_drivers.agent import growth_memory, growth_policy
+from hybrid_drivers.agent.growth import decide, is_changed
+from hybrid_drivers.agent.growth_model import Action, Decision, Disable, Enable, HostView, Order, State
+from hybrid_drivers.agent.growth_offers import Range, offers_of
+from hybrid_drivers.agent.growth_policy import Policy
+from hybrid_drivers.agent.growth_schedule import Moment
+from hybrid_drivers.agent.growth_telling import describe, shape, told_events
+from hybrid_drivers.agent.growth_view import GROWN, Cloud, view_host, waiting
+from hybrid_drivers.agent.parts import Parts
+from hybrid_drivers.agent.record import IM_MAD
+from hybrid_drivers.agent.spec import BOOKKEEPING
+from hybrid_drivers.errors import ActionRefused, ConfigError, NoSuchObject
+from hybrid_drivers.model import Cluster, Host, Template, Value, Vm
+from hybrid_drivers.oned.objects import Objects
+from hybrid_drivers.oned.template import readable
+
+VM_MAD: Final = "kvm"  # of hosts where PROVISION or their cluster name none
+DEFAULT_CLUSTER: Final = 0
+ERROR, EVENT, NOTE = "ELASTIC_ERROR", "ELASTIC_EVENTS", "ELASTIC_NOTE"
+_NAME = "{cluster}-grow-{number}"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """One cluster as a pass sees it, and what was decided for it."""
+
+    cluster: Cluster
+    state: State
+    range: Range
+    decision: Decision
+
+
+class Growing:
+    """Looks after all clusters with a policy; ``policies`` is how many there were in the last pass."""
+
+    def __init__(self, parts: Parts, ask: Callable[[int], None]) -> None:
+        self._parts, self._ask = parts, ask
+        self._objects = Objects(parts.oned)
+        self.policies = 0
+        self.looked = False
+
+    def sweep(self) -> None:
+        """Do one pass over all clusters.
+
+        Raises:
+            OnedError: oned cannot be asked; nothing is done.
+        """
+        clusters = self._parts.oned.clusters()
+        growing = [one for one in clusters if _is_growing(one)]
+        self.policies, self.looked = len(growing), True
+        if not growing:
+            return
+        cloud = self._cloud(clusters)
+        gone = self._tidy(cloud, growing)
+        cloud = replace(cloud, hosts=[one for one in cloud.hosts if one.id not in gone])
+        taken: set[int] = set()
+        for cluster in growing:
+            seen = replace(cloud, vms=[one for one in cloud.vms if one.id not in taken])
+            try:
+                look = self.look(cluster, seen)
+            except ConfigError as exc:
+                self._tell_problem(cluster, str(exc))
+                continue
+            if look is None:
+                self._let_go(cluster, cloud)
+                continue
+            taken |= {vm for one in look.decision.actions if isinstance(one, Order) for vm in one.vms}
+            self._carry_out(look, cloud)
+
+    def look(self, cluster: Cluster, cloud: Cloud) -> Look | None:
+        """Decide for one cluster without doing anything; None when its policy is switched off.
+
+        Raises:
+            ConfigError: the policy, or what the cluster would rent, is wrong.
+        """
+        policy = growth_policy.read_policy(cluster.template)
+        if policy is None:
+            return None
+        found = offers_of(cluster, policy, cloud.hosts, self._parts.settings, self._parts.accounts)
+        state = self._state(cluster, cloud, policy, found)
+        return Look(cluster=cluster, state=state, range=found, decision=decide(state))
+
+    def look_at(self, name: str) -> Look:
+        """Decide for the cluster of this name or id, now, without doing anything.
+
+        Raises:
+            ConfigError: there is no such cluster, it has no policy, or the policy is wrong.
+        """
+        clusters = self._parts.oned.clusters()
+        found = [one for one in clusters if name in (one.name, str(one.id))]
+        if not found:
+            raise ConfigError(f"There is no cluster {name!r}.")
+        look = self.look(found[0], self._cloud(clusters))
+        if look is None:
+            raise ConfigError(f'Cluster {found[0].name} does not grow: ELASTIC with ENABLED="yes" is missing.')
+        return look
+
+    # --- looking ---
+
+    def _cloud(self, clusters: Iterable[Cluster]) -> Cloud:
+        oned = self._parts.oned
+        vms: list[Vm] = oned.waiting_vms()  # before the hosts: a VM placed in between takes room that is seen
+        return Cloud(
+            now=self._parts.clock.now(),
+            vms=vms,
+            hosts=oned.hosts(),
+            clusters={one.id: one for one in clusters},
+            datastores=self._objects.pool("datastore"),
+        )
+
+    def _state(self, cluster: Cluster, cloud: Cloud, policy: Policy, found: Range) -> State:
+        now = cloud.now
+        local = time.localtime(now)
+        hosts = [_priced(view_host(one, cluster.id, now), found) for one in cloud.hosts]
+        return State(
+            now=now,
+            moment=Moment(weekday=local.tm_wday, minute=local.tm_hour * 60 + local.tm_min),
+            month=time.strftime("%Y-%m", local),
+            month_left=max(0.0, _next_month(local) - now),
+            policy=policy,
+            policy_digest=_digest(cluster),
+            memory=growth_memory.read(cluster.template.vector(growth_memory.NAME)),
+            hosts=tuple(hosts),
+            waiting=waiting(cloud, cluster, found.offers, _vm_mad(cluster)),
+            offers=found.offers,
+        )
+
+    # --- doing ---
+
+    def _carry_out(self, look: Look, cloud: Cloud) -> None:
+        cluster, decision = look.cluster, look.decision
+        self._remember(look)
+        for host_id, price in look.range.others.items():
+            with suppress(NoSuchObject):
+                self._parts.oned.update_host(host_id, Template([("COST_HOUR", f"{price:g}")]))
+        names = _free_names(cluster, cloud.hosts)
+        for action in decision.actions:
+            log.info("cluster %s: %s", cluster.name, describe(action))
+            try:
+                self._do(action, look, names)
+            except (NoSuchObject, ActionRefused) as exc:  # it changed since it was looked at: the next pass sees it
+                log.warning("cluster %s: %s", cluster.name, exc)
+
+    def _do(self, action: Action, look: Look, names: Iterator[str]) -> None:
+        oned = self._parts.oned
+        if isinstance(action, Order):
+            self._order(action, look, next(names))
+        elif isinstance(action, Disable):
+            oned.set_host_status(action.host_id, "disable")
+        elif isinstance(action, Enable):
+            oned.set_host_status(action.host_id, "enable")
+        else:
+            oned.delete_host(action.host_id)
+
+    def _order(self, action: Order, look: Look, name: str) -> None:
+        oned, cluster = self._parts.oned, look.cluster
+        offer = next(one for one in look.range.offers if one.plan == action.plan)
+        host_id = oned.allocate_host(name, IM_MAD, _vm_mad(cluster), DEFAULT_CLUSTER)
+        grown = {
+            "CLUSTER_ID": str(cluster.id),
+            "PLAN": offer.plan,
+            "CPU": str(offer.size.cpu),
+            "MEMORY": str(offer.size.memory),
+            "ORDERED_AT": f"{look.state.now:.0f}",
+            "REASON": readable(action.reason),
+        }
+        told: list[tuple[str, Value]] = [(GROWN, grown), ("PROVISION", {look.range.key: offer.plan})]
+        if offer.price is not None:
+            told.append(("COST_HOUR", f"{offer.price:g}"))
+        oned.update_host(host_id, Template(told))
+        self._objects.add_to_cluster(cluster.id, "host", host_id)
+        self._ask(host_id)
+
+    def _remember(self, look: Look) -> None:
+        """Write what is remembered, what is about to be done, and what was declined, when there is anything new."""
+        template, decision = look.cluster.template, look.decision
+        told: list[tuple[str, Value]] = []
+        if is_changed(look.state.memory, decision.memory, decision.actions):
+            told.append((growth_memory.NAME, growth_memory.render(decision.memory)))
+        if decision.actions:
+            told.append((EVENT, told_events(template.text(EVENT), decision.actions, look.state.now)))
+        note = readable("; ".join(decision.notes))
+        if shape(template.text(NOTE)) != shape(note):
+            log.info("cluster %s: %s", look.cluster.name, note or "nothing is declined any more")
+            told.append((NOTE, note))
+        if template.text(ERROR) != look.range.problem:
+            told.append((ERROR, readable(look.range.problem)))
+        if told:
+            self._parts.oned.update_cluster(look.cluster.id, Template(told))
+
+    def _tell_problem(self, cluster: Cluster, problem: str) -> None:
+        """Say what is wrong with a policy, which stops only this one."""
+        if cluster.template.text(ERROR) != readable(problem):
+            log.warning("cluster %s does not grow: %s", cluster.name, problem)
+            self._parts.oned.update_cluster(cluster.id, Template([(ERROR, readable(problem))]))
+
+    def _let_go(self, cluster: Cluster, cloud: Cloud) -> None:
+        """Enable what was disabled to be given back, once the policy is switched off."""
+        memory = growth_memory.read(cluster.template.vector(growth_memory.NAME))
+        hosts = {one.id: one for one in cloud.hosts}
+        for host_id in memory.disabled:
+            if host_id in hosts and view_host(hosts[host_id], cluster.id, cloud.now).made:
+                self._parts.oned.set_host_status(host_id, "enable")
+        if memory.disabled:
+            kept = growth_memory.render(replace(memory, disabled={}))
+            self._parts.oned.update_cluster(cluster.id, Template([(growth_memory.NAME, kept)]))
+
+    def _tidy(self, cloud: Cloud, growing: Iterable[Cluster]) -> set[int]:
+        """Finish or remove hosts that an agent was making when it was killed; return the ids of those removed.
+
+        None of them has rented anything, unless it is the default cluster itself that grows: there it is given back.
+        """
+        names = {one.name: one for one in growing}
+        ids = {str(one.id): one for one in growing}
+        gone: set[int] = set()
+        for host in cloud.hosts:
+            if host.im_mad != IM_MAD or host.cluster_id != DEFAULT_CLUSTER:
+                continue
+            provision, grown = host.template.vector("PROVISION"), host.template.vector(GROWN)
+            target = ids.get(grown.get("CLUSTER_ID", ""))
+            try:
+                if target is not None and target.id != DEFAULT_CLUSTER and "DEPLOY_ID" not in provision:
+                    self._objects.add_to_cluster(target.id, "host", host.id)
+                    self._ask(host.id)
+                elif not grown and not host.vm_ids and _is_stranded(host, provision, names):
+                    self._parts.oned.delete_host(host.id)
+                    gone.add(host.id)
+            except (NoSuchObject, ActionRefused) as exc:
+                log.warning("host %s (%s): %s", host.id, host.name, exc)
+        return gone
+
+
+def _is_stranded(host: Host, provision: Mapping[str, str], names: Mapping[str, Cluster]) -> bool:
+    """Tell whether a host in the default cluster was made by growing and never told what it is."""
+    target = names.get((provision.get("HOSTNAME") or host.name).rpartition("-grow-")[0])
+    return target is not None and not provision.keys() - BOOKKEEPING
+
+
+def _is_growing(cluster: Cluster) -> bool:
+    return bool(cluster.template.vector(growth_policy.NAME) or cluster.template.vector(growth_memory.NAME))
+
+
+def _priced(host: HostView, found: Range) -> HostView:
+    if host.price is not None:
+        return host
+    prices = {one.plan: one.price for one in found.offers}
+    return replace(host, price=found.others.get(host.id, prices.get(host.plan)))
+
+
+def _vm_mad(cluster: Cluster) -> str:
+    return cluster.template.text("VM_MAD") or VM_MAD
+
+
+def _digest(cluster: Cluster) -> str:
+    told = sorted(cluster.template.vector(growth_policy.NAME).items())
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:12]
+
+
+def _next_month(local: time.struct_time) -> float:
+    year, month = (local.tm_year + 1, 1) if local.tm_mon == 12 else (local.tm_year, local.tm_mon + 1)
+    return time.mktime((year, month, 1, 0, 0, 0, 0, 0, -1))
+
+
+def _free_names(cluster: Cluster, hosts: Iterable[Host]) -> Iterator[str]:
+    """Yield names no host has or had: a second agent that makes the same host at the same time is refused by oned."""
+    used = [name for host in hosts for name in (host.name, host.template.vector("PROVISION").get("HOSTNAME", ""))]
+    numbers = [
+        int(end)
+        for one in used
+        for begin, _, end in [one.rpartition("-")]
+        if begin == f"{cluster.name}-grow" and end.isdecimal()
+    ]
+    number = max(numbers, default=0)
+    while True:
+        number += 1
+        yield _NAME.format(cluster=cluster.name, number=number)

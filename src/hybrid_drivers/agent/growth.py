@@ -1,0 +1,280 @@
+"""What a growing cluster does next, decided by one pure function: ``decide(state) -> Decision``.
+
+Waiting VMs are put on free room, then on hosts on their way, and only what is left over is ordered for: so nothing is
+ordered twice. What must hold whatever happens:
+
+* no order over a limit of the policy: hosts, cost of an hour and of the month, orders an hour;
+* only hosts made by growing are given back, never below MIN_HOSTS or WARM_HOSTS, never one that is PROTECTED, has a
+  VM, or is needed by a waiting one (``growth_shrink``);
+* a host is disabled first and deleted in a later pass, which saw it disabled and still empty: the scheduler places
+  nothing on a disabled host (``SchedulerManagerDriver.cc``: state 2 only), so no VM comes between look and deed;
+* after an order nothing is given back, after that nothing is ordered, for COOLDOWN: no flapping. Only the floors
+  (MIN_HOSTS, WARM_HOSTS) do not wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from hybrid_drivers.agent.growth_limits import Budget, settle
+from hybrid_drivers.agent.growth_memory import Memory
+from hybrid_drivers.agent.growth_model import Action, Decision, Delete, Enable, HostView, Order, Stage, State, Waiting
+from hybrid_drivers.agent.growth_shrink import give_back, retire
+from hybrid_drivers.agent.packing import Counts, Group, NewHost, Offer, cheapest, place
+
+_ORDER_OF_ROOM = {Stage.USABLE: 0, Stage.DISABLED: 1, Stage.COMING: 2}
+
+
+def decide(state: State) -> Decision:
+    """Decide what to do for one cluster."""
+    return _Deciding(replace(state, policy=state.policy.at(state.moment))).result()
+
+
+class _Deciding:
+    """One decision on its way: what was decided so far."""
+
+    def __init__(self, state: State) -> None:
+        self._memory = settle(state)
+        self._state = state = replace(state, memory=self._memory)
+        self._actions: list[Action] = []
+        self._notes: list[str] = []
+        self._waits: dict[int, str] = {}
+        self._budget = Budget(state)
+        self._ours = {one for one in self._memory.disabled if self._stage(one) is Stage.DISABLED}
+        self._retiring = self._ours & self._memory.retiring
+        self._offers = self._good_offers()
+
+    def _stage(self, host_id: int) -> Stage | None:
+        return next((one.stage for one in self._state.hosts if one.id == host_id), None)
+
+    def result(self) -> Decision:
+        self._failures()
+        left, needed = self._place()
+        self._grow(left)
+        needed |= self._floors(needed)
+        self._enable(needed)
+        self._retire()
+        self._shrink(needed)
+        return Decision(
+            actions=tuple(self._actions), memory=self._memory, notes=tuple(self._notes), waits=dict(self._waits)
+        )
+
+    # --- what went wrong ---
+
+    def _failures(self) -> None:
+        """Give failed hosts back, count them, and remember what is sold out; a changed policy is a new beginning."""
+        memory, now = self._memory, self._state.now
+        made = [one for one in self._state.hosts if one.made]
+        failures, failed_at = memory.failures, memory.failed_at
+        came = any(one.ready_at > failed_at for one in made if one.ready_at)
+        if came or memory.policy != self._state.policy_digest:
+            failures = 0
+        failed = {one.id for one in made if one.stage is Stage.FAILED}
+        sold_out = dict(memory.sold_out)
+        for host in made:
+            if host.stage is Stage.FAILED and not host.protected:
+                self._actions.append(
+                    Delete(host_id=host.id, reason="it could not be made: its PROVISION_ERROR says why")
+                )
+            if host.stage is Stage.LOST and not host.protected and not host.vms:
+                self._actions.append(
+                    Delete(host_id=host.id, reason="its machine is lost: its PROVISION_ERROR says why")
+                )
+            if host.stage is Stage.SOLD_OUT and not host.protected:
+                sold_out[host.plan] = now + self._state.policy.sold_out_for
+                self._actions.append(Delete(host_id=host.id, reason=f"{host.plan} is sold out in all its places"))
+        if fresh := failed - memory.failed:
+            failures, failed_at = failures + len(fresh), now
+        digest = self._state.policy_digest
+        self._remember(
+            failures=failures, failed_at=failed_at, failed=frozenset(failed), sold_out=sold_out, policy=digest
+        )
+        self._offers = self._good_offers()
+
+    def _good_offers(self) -> list[Offer]:
+        """Return what may be ordered; what has no price only when nothing has one."""
+        found = [one for one in self._state.offers if one.plan not in self._memory.sold_out]
+        return [one for one in found if one.price is not None] or found
+
+    # --- what there is ---
+
+    def _place(self) -> tuple[Counts, set[int]]:
+        """Put VMs on what is there or coming; return what is left of those that waited long enough, and the hosts."""
+        state = self._state
+        rooms = [one for one in state.hosts if self._has_room(one)]
+        rooms.sort(key=lambda one: (_ORDER_OF_ROOM[one.stage], -one.vms, one.id))
+        ripe = [one for one in state.waiting if state.now - one.since >= state.policy.grow_after]
+        left, placed = place(_counted(ripe), [(one.id, one.room) for one in rooms])
+        unripe = _counted(one for one in state.waiting if state.now - one.since < state.policy.grow_after)
+        _, more = place(unripe, [(one.id, one.room) for one in rooms if one.id not in placed])
+        self._tell(ripe, left)
+        return left, {*placed, *more}
+
+    def _has_room(self, host: HostView) -> bool:
+        if host.stage is Stage.DISABLED:
+            return host.id in self._ours - self._retiring
+        return host.stage in (Stage.USABLE, Stage.COMING)
+
+    def _tell(self, ripe: Iterable[Waiting], left: Counts) -> None:
+        """Say of each VM what it waits for, as far as it is known by now."""
+        missing = dict(left)
+        for one in sorted(ripe, key=lambda vm: -vm.since):  # those that have waited least are left over
+            group = _group(one)
+            if missing.get(group, 0):
+                missing[group] -= 1
+                self._waits[one.id] = one.problem or "a new host"
+            else:
+                self._waits[one.id] = "the scheduler, or a host on its way: there is room for it"
+
+    # --- growing ---
+
+    def _floors(self, needed: set[int]) -> set[int]:
+        """Order what MIN_HOSTS and WARM_HOSTS lack; return the disabled hosts that are taken back for them."""
+        members = [one for one in self._state.hosts if one.member]
+        there = [one for one in members if one.stage in (Stage.USABLE, Stage.COMING)]
+        empty = [one for one in there if not one.vms and one.id not in needed]
+        asleep = sorted(one.id for one in members if one.id in self._ours - self._retiring - needed)
+        policy = self._state.policy
+        count = len(there) + len(self._ours & needed) + sum(isinstance(one, Order) for one in self._actions)
+        least, warm = policy.min_hosts - count, policy.warm_hosts - len(empty)
+        floor = f"MIN_HOSTS={policy.min_hosts}" if least >= warm else f"WARM_HOSTS={policy.warm_hosts}"
+        lacking = max(least, warm, 0)
+        back = set(asleep[:lacking])
+        for _ in range(lacking - len(back)):
+            if refusal := self._order_cheapest(floor):
+                self._notes.append(f"{floor} is not met: {refusal}")
+                break
+        return back
+
+    def _order_cheapest(self, floor: str) -> str:
+        """Order the cheapest host; return why not when that is not done."""
+        offer = min(self._offers, key=lambda one: (one.cost, one.size.cpu), default=None)
+        if offer is None:
+            return self._brake() or self._no_offer()
+        refusal = self._brake() or self._budget.refusal(offer.price)
+        if not refusal:
+            self._order(offer, f"{floor} asks for it", ())
+        return refusal
+
+    def _no_offer(self) -> str:
+        return "every plan is sold out" if self._state.offers else "there is no plan that can be ordered"
+
+    def _grow(self, left: Counts) -> None:
+        wanted = {group: count for group, count in left.items() if group.plans}
+        if not wanted:
+            return
+        refusal = self._brake() or self._cooling() or ("" if self._offers else self._no_offer())
+        vms = _members_of(self._state.waiting)
+        while wanted and not refusal:
+            offers = self._budget.affordable(self._offers)
+            hosts, _ = cheapest(wanted, offers)
+            for host in hosts:
+                if self._budget.refusal(host.offer.price):
+                    break  # what is cheaper may still be within the limits
+                self._order_for(host, wanted, vms)
+            if not hosts:
+                refusal = self._refusals(wanted)
+        if wanted:
+            self._notes.append(f"{sum(wanted.values())} waiting VMs get no new host: {refusal}")
+
+    def _refusals(self, wanted: Counts) -> str:
+        """Say why nothing can be ordered for these: each plan that would hold one is over a limit, or none would."""
+        fitting = [
+            one
+            for one in self._offers
+            if any(one.plan in group.plans and one.size.holds(group.size) for group in wanted)
+        ]
+        found = {one.plan: self._budget.refusal(one.price) for one in fitting}
+        if not found:
+            return "they fit on no plan that can be ordered"
+        texts = set(found.values())
+        return texts.pop() if len(texts) == 1 else "; ".join(f"{plan}: {why}" for plan, why in sorted(found.items()))
+
+    def _order_for(self, host: NewHost, wanted: Counts, vms: dict[Group, list[int]]) -> None:
+        chosen: list[int] = []
+        for group, count in host.load.items():
+            wanted[group] -= count
+            if not wanted[group]:
+                del wanted[group]
+            chosen += vms[group][:count]
+            del vms[group][:count]
+        self._order(host.offer, f"{len(chosen)} VMs wait and fit on it", tuple(sorted(chosen)))
+
+    def _order(self, offer: Offer, reason: str, vms: tuple[int, ...]) -> None:
+        self._budget.take(offer.price)
+        self._actions.append(Order(plan=offer.plan, price=offer.price, reason=reason, vms=vms))
+        now = self._state.now
+        self._remember(orders=(*self._memory.orders, now), ordered_at=now)
+
+    def _brake(self) -> str:
+        failures, most = self._memory.failures, self._state.policy.max_failures
+        if failures < most:
+            return ""
+        return f"{failures} creations failed in a row (MAX_FAILURES={most}); mend the cause and change ELASTIC to go on"
+
+    def _cooling(self) -> str:
+        until = self._memory.deleted_at + self._state.policy.cooldown
+        if self._state.now >= until:
+            return ""
+        return f"a host was given back {self._state.now - self._memory.deleted_at:.0f} s ago (COOLDOWN)"
+
+    # --- shrinking ---
+
+    def _enable(self, needed: set[int]) -> None:
+        for host in self._state.hosts:
+            wanted = host.protected or (host.id not in self._retiring and (host.id in needed or host.vms))
+            if host.id in self._ours and wanted:
+                reason = "it is protected" if host.protected else "it is needed again"
+                self._actions.append(Enable(host_id=host.id, reason=reason))
+                self._ours.discard(host.id)
+                self._retiring.discard(host.id)
+
+    def _retire(self) -> None:
+        found, lacking = retire(self._state, frozenset(self._retiring))
+        if found is not None and found.host_id not in {getattr(one, "host_id", None) for one in self._actions}:
+            self._actions.append(found)
+            self._ours.add(found.host_id)
+            self._retiring.add(found.host_id)
+        if lacking and (refusal := self._order_cheapest("a replacement for a host older than MAX_HOST_AGE")):
+            self._notes.append(f"a host older than MAX_HOST_AGE is not replaced: {refusal}")
+
+    def _shrink(self, needed: set[int]) -> None:
+        seen = frozenset(one for one in self._ours if self._stage(one) is Stage.DISABLED)
+        memory = replace(self._memory, retiring=frozenset(self._retiring))
+        found = give_back(self._state, memory, seen, frozenset(needed))
+        self._actions += found.actions
+        disabled = {one: self._memory.disabled.get(one, self._state.now) for one in (*self._ours, *found.disabled)}
+        deleted_at = self._state.now if found.deleted else self._memory.deleted_at
+        self._remember(disabled=disabled, deleted_at=deleted_at, retiring=frozenset(self._retiring))
+
+    def _remember(self, **changes: object) -> None:
+        self._memory = replace(self._memory, **changes)  # type: ignore[arg-type] # names and types are Memory's own
+
+
+def _group(one: Waiting) -> Group:
+    return Group(one.size, frozenset() if one.problem else one.plans, one.hosts)
+
+
+def _counted(waiting: Iterable[Waiting]) -> Counts:
+    counts: Counts = {}
+    for one in waiting:
+        group = _group(one)
+        counts[group] = counts.get(group, 0) + 1
+    return counts
+
+
+def _members_of(waiting: Iterable[Waiting]) -> dict[Group, list[int]]:
+    found: dict[Group, list[int]] = {}
+    for one in sorted(waiting, key=lambda vm: -vm.since):  # room that is there goes to those that waited longest
+        found.setdefault(_group(one), []).append(one.id)
+    return found
+
+
+def is_changed(before: Memory, after: Memory, actions: Iterable[Action]) -> bool:
+    """Tell whether there is something worth writing: costs alone are written every ten minutes."""
+    same = replace(after, spent=before.spent, settled_at=before.settled_at)
+    return bool(list(actions)) or same != before or after.settled_at - before.settled_at >= SETTLE_EVERY
+
+
+SETTLE_EVERY = 600.0

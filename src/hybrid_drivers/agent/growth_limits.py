@@ -1,0 +1,82 @@
+"""What growing may still spend: each order is checked against every limit of the policy, with the arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from hybrid_drivers.agent.growth_memory import HOUR, Memory
+from hybrid_drivers.agent.growth_model import HostView, State
+from hybrid_drivers.agent.packing import Offer
+
+AHEAD: Final = 24 * HOUR  # MAX_COST_MONTH counts what all hosts cost from now on for so long, or until the month's end
+
+
+class Budget:
+    """What is left under the limits; ``take`` counts an order that was allowed."""
+
+    def __init__(self, state: State) -> None:
+        members = [one for one in state.hosts if one.member]
+        self._policy, self._now = state.policy, state.now
+        self._hosts = len(members)
+        self._rate = sum(one.price or 0.0 for one in members)
+        self._spent = state.memory.spent
+        self._hours = min(AHEAD, state.month_left) / HOUR
+        self._orders = state.memory.orders_since(state.now - HOUR)
+
+    def refusal(self, price: float | None) -> str:
+        """Say why another host at this price is over a limit, nothing when it is not."""
+        policy, rate = self._policy, self._rate + (price or 0.0)
+        if self._hosts >= policy.max_hosts:
+            return f"{self._hosts} hosts are MAX_HOSTS={policy.max_hosts}"
+        if self._orders >= policy.max_orders_hour:
+            return f"{self._orders} orders within an hour are MAX_ORDERS_HOUR={policy.max_orders_hour}"
+        if price is None and (policy.max_cost_hour is not None or policy.max_cost_month is not None):
+            return "its price is not known, and the policy limits the cost: add it to 'prices:' of the provider entry"
+        if policy.max_cost_hour is not None and rate > policy.max_cost_hour:
+            sums = f"{self._rate:.2f} + {price:.2f} = {rate:.2f} an hour"
+            return f"{sums} is more than MAX_COST_HOUR={policy.max_cost_hour:g}"
+        whole = self._spent + rate * self._hours
+        if policy.max_cost_month is not None and whole > policy.max_cost_month:
+            sums = f"{self._spent:.2f} spent + {self._hours:.0f} h of {rate:.2f} = {whole:.2f}"
+            return f"{sums} is more than MAX_COST_MONTH={policy.max_cost_month:g}"
+        return ""
+
+    def take(self, price: float | None) -> None:
+        """Count an order."""
+        self._hosts += 1
+        self._orders += 1
+        self._rate += price or 0.0
+
+    def affordable(self, offers: Iterable[Offer]) -> list[Offer]:
+        """Return the offers that are within every limit."""
+        return [one for one in offers if not self.refusal(one.price)]
+
+
+def settle(state: State) -> Memory:
+    """Add what all rented hosts cost since the last pass to what the month has cost, and drop what is over.
+
+    A host counts from its order on, also while it is made: providers begin there. Hosts that went behind our back
+    since the last pass are not counted for that time.
+    """
+    memory, now = state.memory, state.now
+    fresh = memory.month != state.month
+    begin = memory.settled_at or now
+    spent = 0.0 if fresh else memory.spent
+    for host in state.hosts:
+        if host.member and host.price:
+            spent += host.price * max(0.0, now - max(begin, host.ordered_at)) / HOUR
+    return replace(
+        memory,
+        month=state.month,
+        spent=spent,
+        settled_at=now,
+        orders=tuple(one for one in memory.orders if one > now - HOUR),
+        sold_out={plan: until for plan, until in memory.sold_out.items() if until > now},
+        idle=_idle(state.hosts, memory, now),
+    )
+
+
+def _idle(hosts: Iterable[HostView], memory: Memory, now: float) -> dict[int, float]:
+    return {one.id: memory.idle.get(one.id, now) for one in hosts if one.made and one.ready_at and not one.vms}

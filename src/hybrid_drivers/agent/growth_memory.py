@@ -1,0 +1,103 @@
+"""What growing remembers of a cluster: the vector ELASTIC_STATE, written before anything is done, read on every pass.
+
+It is kept in oned because the agent may be killed at any time and on an HA front-end another one goes on. Times are
+unix seconds. A damaged part counts as nothing remembered: waits begin anew, which costs time and never a machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+NAME: Final = "ELASTIC_STATE"
+HOUR: Final = 3600.0
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """What is remembered; host ids and names of plans are the keys."""
+
+    orders: tuple[float, ...] = ()  # times of those of the last hour
+    ordered_at: float = 0.0  # the last one
+    deleted_at: float = 0.0  # the last host that was not needed any more
+    failures: int = 0  # creations that failed, in a row
+    failed_at: float = 0.0
+    failed: frozenset[int] = frozenset()  # hosts whose failure is counted already
+    sold_out: Mapping[str, float] = field(default_factory=dict)  # plan -> until when it is left alone
+    idle: Mapping[int, float] = field(default_factory=dict)  # host -> since when it has had no VM
+    disabled: Mapping[int, float] = field(default_factory=dict)  # host -> when we disabled it
+    retiring: frozenset[int] = frozenset()  # those of them that are too old: never taken back
+    month: str = ""  # of ``spent``: 2026-11
+    spent: float = 0.0  # in that month, until ``settled_at``
+    settled_at: float = 0.0
+    policy: str = ""  # ELASTIC as it was when the failures were counted
+
+    def orders_since(self, when: float) -> int:
+        """Return how many hosts were ordered after ``when``."""
+        return sum(one > when for one in self.orders)
+
+
+def render(memory: Memory) -> dict[str, str]:
+    """Return the vector."""
+    return {
+        "ORDERS": ",".join(f"{one:.0f}" for one in memory.orders),
+        "ORDERED_AT": f"{memory.ordered_at:.0f}",
+        "DELETED_AT": f"{memory.deleted_at:.0f}",
+        "FAILURES": str(memory.failures),
+        "FAILED_AT": f"{memory.failed_at:.0f}",
+        "FAILED": _ids(memory.failed),
+        "SOLD_OUT": _times(memory.sold_out),
+        "IDLE": _times(memory.idle),
+        "DISABLED": _times(memory.disabled),
+        "RETIRING": _ids(memory.retiring),
+        "MONTH": memory.month,
+        "SPENT": f"{memory.spent:.4f}",
+        "SETTLED_AT": f"{memory.settled_at:.0f}",
+        "POLICY": memory.policy,
+    }
+
+
+def read(vector: Mapping[str, str]) -> Memory:
+    """Read the vector; what is missing or damaged is its default."""
+
+    def get(key: str, adapt: Callable[[str], T], default: T) -> T:
+        try:
+            return adapt(vector[key])
+        except (KeyError, ValueError):
+            return default
+
+    return Memory(
+        orders=get("ORDERS", lambda text: tuple(float(one) for one in text.split(",") if one), ()),
+        ordered_at=get("ORDERED_AT", float, 0.0),
+        deleted_at=get("DELETED_AT", float, 0.0),
+        failures=get("FAILURES", int, 0),
+        failed_at=get("FAILED_AT", float, 0.0),
+        failed=get("FAILED", _read_ids, frozenset()),
+        sold_out=get("SOLD_OUT", lambda text: dict(_pairs(text)), {}),
+        idle=get("IDLE", lambda text: {int(key): when for key, when in _pairs(text)}, {}),
+        disabled=get("DISABLED", lambda text: {int(key): when for key, when in _pairs(text)}, {}),
+        retiring=get("RETIRING", _read_ids, frozenset()),
+        month=get("MONTH", str, ""),
+        spent=get("SPENT", float, 0.0),
+        settled_at=get("SETTLED_AT", float, 0.0),
+        policy=get("POLICY", str, ""),
+    )
+
+
+def _ids(ids: frozenset[int]) -> str:
+    return ",".join(str(one) for one in sorted(ids))
+
+
+def _read_ids(text: str) -> frozenset[int]:
+    return frozenset(int(one) for one in text.split(",") if one)
+
+
+def _times(times: Mapping[str, float] | Mapping[int, float]) -> str:
+    return ",".join(f"{key}:{when:.0f}" for key, when in sorted(times.items()))
+
+
+def _pairs(text: str) -> list[tuple[str, float]]:
+    found = [one.rpartition(":") for one in text.split(",") if one]
+    return [(key, float(when)) for key, _, when in found]

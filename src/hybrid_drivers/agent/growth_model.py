@@ -1,0 +1,127 @@
+"""What a decision about growing rests on, and what comes of it: frozen values. Times are unix seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Union
+
+from hybrid_drivers.agent.growth_memory import Memory
+from hybrid_drivers.agent.growth_policy import Policy
+from hybrid_drivers.agent.growth_schedule import Moment
+from hybrid_drivers.agent.packing import Offer, Size
+
+NOTHING = Size(0, 0)
+
+
+class Stage(Enum):
+    """How far a host is, as far as growing cares."""
+
+    COMING = "coming"  # rented or about to be; no VM can run there yet
+    SOLD_OUT = "sold out"  # coming, but its plan was sold out in every place and nothing was rented
+    USABLE = "usable"  # takes VMs
+    DISABLED = "disabled"  # takes none, by us or by people
+    FAILED = "failed"  # given up before it was ready
+    LOST = "lost"  # given up after it was ready: its machine is gone or broken
+    OTHER = "other"  # offline, or not heard of
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostView:
+    """A host of oned. ``room`` is what VMs may still take there; of a coming one all that its plan has.
+
+    ``member``: it is a rented host of the cluster (it counts for the limits); ``made``: by growing.
+    """
+
+    id: int
+    name: str
+    stage: Stage
+    plan: str = ""
+    room: Size = NOTHING
+    vms: int = 0
+    member: bool = False
+    made: bool = False
+    protected: bool = False
+    price: float | None = None  # an hour; None: nobody tells
+    ordered_at: float = 0.0  # since when it may be paid for
+    ready_at: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """A VM that waits for a host. ``plans``: those it may run on, ``hosts``: the existing ones (by requirements only).
+
+    ``problem`` says why no new host would help it, nothing when one would.
+    """
+
+    id: int
+    size: Size
+    since: float
+    plans: frozenset[str] = frozenset()
+    hosts: frozenset[int] = frozenset()
+    problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """All that a decision rests on. ``hosts`` are all of oned: a VM may also run in another cluster."""
+
+    now: float
+    moment: Moment
+    month: str  # like 2026-11
+    month_left: float  # seconds
+    policy: Policy
+    policy_digest: str
+    memory: Memory
+    hosts: tuple[HostView, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+    offers: tuple[Offer, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """Rent a host of a plan; ``vms`` are those it is for, none for a floor."""
+
+    plan: str
+    price: float | None
+    reason: str
+    vms: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disable:
+    """Have a host take no VMs, to be deleted when that is confirmed; ``retire``: it may still have some, which end."""
+
+    host_id: int
+    reason: str
+    retire: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Enable:
+    """Take a host back that we disabled."""
+
+    host_id: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delete:
+    """Give a host back."""
+
+    host_id: int
+    reason: str
+
+
+Action = Union[Order, Disable, Enable, Delete]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What to do, what to remember, and what was declined and why (``notes``), in sentences for people."""
+
+    actions: tuple[Action, ...]
+    memory: Memory
+    notes: tuple[str, ...] = ()
+    waits: Mapping[int, str] = field(default_factory=dict)  # VM -> what it waits for

@@ -1,0 +1,102 @@
+"""What a cluster that grows may order: its plans with their sizes and prices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hybrid_drivers.agent.accounts import Account, Accounts
+from hybrid_drivers.agent.growth_policy import Policy
+from hybrid_drivers.agent.growth_view import GROWN
+from hybrid_drivers.agent.packing import Offer, Size
+from hybrid_drivers.agent.record import IM_MAD
+from hybrid_drivers.agent.settings import Settings
+from hybrid_drivers.agent.spec import merged
+from hybrid_drivers.model import Cluster, Host
+from hybrid_drivers.providers.plans import size_of
+from hybrid_drivers.providers.prices import price_of
+
+_KEYS = ("INSTANCETYPE", "INSTANCE_TYPE", "PLAN")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Range:
+    """What may be ordered. ``key`` is the attribute of PROVISION that names the plan; ``problem``: what is missing.
+
+    ``others``: hosts of the cluster that growing did not make and that have no COST_HOUR yet, and what they cost.
+    """
+
+    offers: tuple[Offer, ...]
+    key: str
+    problem: str = ""
+    others: Mapping[int, float] = field(default_factory=dict)
+
+
+def offers_of(cluster: Cluster, policy: Policy, hosts: Sequence[Host], settings: Settings, accounts: Accounts) -> Range:
+    """Return the plans of a policy (else of PROVISION) with size and price; the price is that of the dearest place.
+
+    What a host of the plan has told oned is its size, before it the entry's ``plans`` table. A plan without any size
+    is named in ``problem`` and left out.
+
+    Raises:
+        ConfigError: the cluster's PROVISION is wrong.
+    """
+    asked = merged(settings.provision, cluster.template.vector("PROVISION"))
+    account, attributes = accounts.for_attributes(asked, f"cluster {cluster.name}")
+    attributes = {**account.provider.entry.defaults, **attributes}
+    key = next((one for one in _KEYS if attributes.get(one)), "PLAN")
+    plans = policy.plans or tuple(one.strip() for one in attributes.get(key, "").split(",") if one.strip())
+    known = _told_sizes(hosts)
+    offers, missing = [], []
+    for plan in plans:
+        size = known.get(plan) or _size(account, plan)
+        if size is None:
+            missing.append(plan)
+            continue
+        offers.append(Offer(plan, size, _price(account, {**attributes, key: plan})))
+    text = f"the size of {', '.join(missing)} is not known: add it to 'plans:' of provider entry {account.name}"
+    if not plans:
+        text = "there are no plans: name them in PLANS of ELASTIC or in PROVISION"
+    others = _others(cluster, hosts, account, attributes, key)
+    return Range(offers=tuple(offers), key=key, problem=text if missing or not plans else "", others=others)
+
+
+def _others(
+    cluster: Cluster, hosts: Iterable[Host], account: Account, attributes: Mapping[str, str], key: str
+) -> dict[int, float]:
+    """Return what hosts made by hand cost, of several plans the dearest; the limits on cost hold for them too."""
+    found = {}
+    for host in hosts:
+        own = host.template.vector("PROVISION")
+        elsewhere = own.get("PROVIDER", account.name) != account.name or "DRIVER" in own
+        known = host.template.text("COST_HOUR") or host.template.vector(GROWN)
+        if host.im_mad != IM_MAD or host.cluster_id != cluster.id or elsewhere or known:
+            continue
+        plans = [one.strip() for one in own.get(key, attributes.get(key, "")).split(",") if one.strip()]
+        prices = [_price(account, {**attributes, key: plan}) for plan in plans]
+        told = [one for one in prices if one is not None]
+        if told and len(told) == len(prices):
+            found[host.id] = max(told)
+    return found
+
+
+def _told_sizes(hosts: Iterable[Host]) -> dict[str, Size]:
+    found: dict[str, Size] = {}
+    for host in hosts:
+        plan = host.template.vector(GROWN).get("PLAN", "")
+        if host.im_mad == IM_MAD and plan and host.max_cpu and host.max_memory:
+            told = Size(host.max_cpu, host.max_memory)
+            known = found.get(plan, told)
+            found[plan] = Size(min(told.cpu, known.cpu), min(told.memory, known.memory))
+    return found
+
+
+def _size(account: Account, plan: str) -> Size | None:
+    told = size_of(account.provider.entry, plan)
+    return None if told is None else Size(round(told.cpu * 100), round(told.memory * 1024))
+
+
+def _price(account: Account, attributes: Mapping[str, str]) -> float | None:
+    prices = [price_of(account.provider, one) for one in account.provider.placements(attributes)]
+    told: Sequence[float] = [one.amount for one in prices if one is not None]
+    return max(told) if told and len(told) == len(prices) else None

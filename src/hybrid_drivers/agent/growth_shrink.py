@@ -1,0 +1,83 @@
+"""Which hosts are given back: disabled in one pass, deleted in a later one (see ``growth``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from hybrid_drivers.agent.growth_memory import Memory
+from hybrid_drivers.agent.growth_model import Delete, Disable, HostView, Stage, State
+
+EDGE: Final = 300.0  # seconds before the end of a piece that is paid for: time enough to disable, look again and delete
+
+
+@dataclass
+class GivenBack:
+    """What was decided."""
+
+    actions: list[Disable | Delete] = field(default_factory=list)
+    disabled: list[int] = field(default_factory=list)
+    deleted: list[int] = field(default_factory=list)
+
+
+def give_back(state: State, memory: Memory, ours: frozenset[int], needed: frozenset[int]) -> GivenBack:
+    """Delete what was seen disabled and empty, and disable what has been idle for long.
+
+    ``ours`` are the hosts that oned shows disabled and we disabled; ``needed`` those that waiting VMs fit on. One that
+    retires goes when its last VM has ended.
+    """
+    found = GivenBack()
+    if state.now < memory.ordered_at + state.policy.cooldown:
+        return found
+    enough = sum(_is_there(one) for one in state.hosts) >= state.policy.min_hosts
+    for host in state.hosts:
+        if host.id not in ours or not host.made or host.vms:
+            continue
+        if host.id in memory.retiring:
+            if enough:
+                found.actions.append(Delete(host_id=host.id, reason="it is older than MAX_HOST_AGE, and empty"))
+            continue
+        idle = state.now - memory.idle.get(host.id, state.now)
+        found.actions.append(Delete(host_id=host.id, reason=f"it has had no VM for {idle:.0f} s"))
+        found.deleted.append(host.id)
+    for host in _spare(state, needed, memory.retiring):
+        idle = state.now - memory.idle.get(host.id, state.now)
+        if idle >= state.policy.shrink_after and _at_edge(host, state):
+            found.actions.append(Disable(host_id=host.id, reason=f"it has had no VM for {idle:.0f} s"))
+            found.disabled.append(host.id)
+    return found
+
+
+def _spare(state: State, needed: frozenset[int], retiring: frozenset[int]) -> Iterable[HostView]:
+    """Return the empty hosts beyond the floors, the dearest first, then those that were ready first."""
+    there = [one for one in state.hosts if _is_there(one) and one.id not in retiring]
+    empty = [one for one in there if not one.vms and one.id not in needed]
+    least = max(0, min(len(there) - state.policy.min_hosts, len(empty) - state.policy.warm_hosts))
+    usable = [one for one in empty if one.made and one.stage is Stage.USABLE and not one.protected]
+    return sorted(usable, key=lambda one: (-(one.price or 0.0), one.ready_at, one.id))[:least]
+
+
+def retire(state: State, retiring: frozenset[int]) -> tuple[Disable | None, bool]:
+    """Say which host is to go for its age, one at a time, and whether another must be ordered before that."""
+    age = state.policy.max_host_age
+    old = [one for one in state.hosts if one.made and one.stage is Stage.USABLE and not one.protected]
+    old = [one for one in old if age and state.now - one.ordered_at > age]
+    if not old or retiring:
+        return None, False
+    oldest = min(old, key=lambda one: (one.ordered_at, one.id))
+    usable = sum(one.member and one.stage is Stage.USABLE for one in state.hosts)
+    if usable - 1 >= state.policy.min_hosts:
+        reason = f"it is older than MAX_HOST_AGE={age:g} s"
+        return Disable(host_id=oldest.id, reason=reason, retire=True), False
+    return None, sum(_is_there(one) for one in state.hosts) - 1 < state.policy.min_hosts
+
+
+def _is_there(host: HostView) -> bool:
+    return host.member and host.stage in (Stage.USABLE, Stage.COMING)
+
+
+def _at_edge(host: HostView, state: State) -> bool:
+    """Tell whether a paid piece of time is nearly over; always where time is paid for by the second."""
+    piece = state.policy.billing
+    return not piece or piece - (state.now - host.ordered_at) % piece <= min(EDGE, piece)

@@ -1,0 +1,36 @@
+"""What growing tells people, as sentences and lines."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable
+from typing import Final
+
+from hybrid_drivers.agent.growth_model import Action, Delete, Disable, Enable, Order
+from hybrid_drivers.oned.template import readable
+
+EVENTS: Final = 20  # so many of the last are kept on the cluster
+
+
+def describe(action: Action) -> str:
+    """Return an action as a sentence."""
+    if isinstance(action, Order):
+        price = "" if action.price is None else f" at {action.price:g} an hour"
+        vms = f" (VM {', '.join(map(str, action.vms[:20]))})" if action.vms else ""
+        return f"order {action.plan}{price}: {action.reason}{vms}"
+    word = {Disable: "disable", Enable: "enable", Delete: "delete"}[type(action)]
+    return f"{word} host {action.host_id}: {action.reason}"
+
+
+def told_events(before: str, actions: Iterable[Action], now: float) -> str:
+    """Return ELASTIC_EVENTS with these actions at its end."""
+    stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
+    lines = [line for line in before.splitlines() if line]
+    lines += [f"{stamp} {readable(describe(one))}" for one in actions]
+    return "\n".join(lines[-EVENTS:])
+
+
+def shape(text: str) -> str:
+    """Return a note without its numbers: a sum that grows is no news."""
+    return re.sub(r"[0-9.]+", "0", text)

@@ -1,0 +1,220 @@
+"""Where virtual machines fit, and which new hosts hold the rest for the least money. Pure; two dimensions: CPU, memory.
+
+``cheapest`` tries each offer alone (first fit, the largest first) and a greedy mix, then changes every host for the
+cheapest offer that holds what is on it, and takes the best. Its bound: for every offer that holds each machine, the
+result costs at most ``price * (2 * load + 1)``, where ``load`` is the sum over CPU and memory of all needs divided by
+the offer's. For a host is begun only when a machine does not fit on the one begun before, so in one of the two
+dimensions these two are more than full together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Final
+
+OPEN: Final = 16  # of the hosts begun, the last so many are looked at again: a bound on time (the cost needs only one)
+ALIKE: Final = 200  # with more groups no mix is looked for host by host: that takes groups times hosts
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """An amount of both: CPU in percent of a core, memory in KiB, as oned counts them on hosts."""
+
+    cpu: int
+    memory: int
+
+    def holds(self, need: Size) -> bool:
+        """Tell whether ``need`` fits."""
+        return need.cpu <= self.cpu and need.memory <= self.memory
+
+    def times(self, need: Size, most: int) -> int:
+        """Return how often ``need`` fits, ``most`` at most."""
+        by_cpu = self.cpu // need.cpu if need.cpu > 0 else most
+        by_memory = self.memory // need.memory if need.memory > 0 else most
+        return max(0, min(most, by_cpu, by_memory))
+
+    def less(self, need: Size, count: int = 1) -> Size:
+        """Return what is left after ``count`` of ``need``."""
+        return Size(self.cpu - need.cpu * count, self.memory - need.memory * count)
+
+    def share(self, whole: Size) -> float:
+        """Return the larger of the two parts of ``whole`` that it takes."""
+        return max(self.cpu / max(1, whole.cpu), self.memory / max(1, whole.memory))
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Machines that are alike: what each needs, of which plans its host may be, and which existing hosts will do."""
+
+    size: Size
+    plans: frozenset[str]
+    hosts: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What can be rented: its capacity and its price an hour (None: nobody tells; counts as nothing)."""
+
+    plan: str
+    size: Size
+    price: float | None
+
+    @property
+    def cost(self) -> float:
+        """Return the price as a number."""
+        return self.price or 0.0
+
+
+@dataclass(slots=True)
+class NewHost:
+    """A host to be rented, and how many of each group go on it."""
+
+    offer: Offer
+    free: Size
+    load: dict[Group, int] = field(default_factory=dict)
+
+    def take(self, group: Group, most: int) -> int:
+        """Put as many of a group on it as fit; return how many."""
+        count = self.free.times(group.size, most)
+        if count:
+            self.free = self.free.less(group.size, count)
+            self.load[group] = self.load.get(group, 0) + count
+        return count
+
+    @property
+    def used(self) -> Size:
+        """Return what its load takes."""
+        return Size(self.offer.size.cpu - self.free.cpu, self.offer.size.memory - self.free.memory)
+
+
+Counts = dict[Group, int]
+
+
+def place(counts: Counts, rooms: Sequence[tuple[int, Size]]) -> tuple[Counts, dict[int, Counts]]:
+    """Put machines on hosts that exist, ``rooms`` being their free room in the order they are to be filled.
+
+    Returns what is left over, and for each host what was put on it.
+    """
+    free = {host: room for host, room in rooms if room.cpu > 0 and room.memory > 0}
+    left: Counts = {}
+    placed: dict[int, Counts] = {}
+    for group, count in _largest_first(counts, _sum(free.values())):
+        need, remaining = group.size, count
+        able = [one for one, room in free.items() if room.cpu >= need.cpu and room.memory >= need.memory]
+        for host in able:
+            if not remaining:
+                break
+            if host not in group.hosts:
+                continue
+            taken = free[host].times(need, remaining)
+            free[host] = free[host].less(need, taken)
+            placed.setdefault(host, {})[group] = taken
+            remaining -= taken
+            if free[host].cpu <= 0 or free[host].memory <= 0:
+                del free[host]
+        if remaining:
+            left[group] = remaining
+    return left, placed
+
+
+def cheapest(counts: Counts, offers: Sequence[Offer]) -> tuple[list[NewHost], Counts]:
+    """Return new hosts for all that fit on any offer, the hosts with the most machines for the money first.
+
+    The second value is what fits on none.
+    """
+    fitting = {g: [o for o in offers if o.plan in g.plans and o.size.holds(g.size)] for g in counts}
+    rest = {group: count for group, count in counts.items() if not fitting[group]}
+    wanted = {group: count for group, count in counts.items() if fitting[group]}
+    if not wanted:
+        return [], rest
+    sets = [_downsized(found, offers) for found in _candidates(wanted, offers)]
+    best = min(sets, key=lambda hosts: (_cost(hosts), len(hosts), sum(one.offer.size.cpu for one in hosts)))
+    return sorted(best, key=lambda one: one.offer.cost / max(1, sum(one.load.values()))), rest
+
+
+def _candidates(wanted: Counts, offers: Sequence[Offer]) -> Iterable[list[NewHost]]:
+    if len(wanted) <= ALIKE:
+        yield _greedy(wanted, offers)
+    for first in offers:
+        hosts, left = _alone(wanted, first)
+        for offer in sorted(offers, key=lambda one: one.cost / max(1, one.size.cpu)) if left else ():
+            more, left = _alone(left, offer)
+            hosts += more
+        yield hosts
+
+
+def _alone(counts: Counts, offer: Offer) -> tuple[list[NewHost], Counts]:
+    """Put all that may on hosts of one offer, by first fit."""
+    hosts: list[NewHost] = []
+    left: Counts = {}
+    for group, count in _largest_first(counts, offer.size):
+        if offer.plan not in group.plans or not offer.size.holds(group.size):
+            left[group] = count
+            continue
+        remaining = count
+        for host in hosts[-OPEN:]:
+            if not remaining:
+                break
+            remaining -= host.take(group, remaining)
+        while remaining:
+            hosts.append(NewHost(offer, offer.size))
+            remaining -= hosts[-1].take(group, remaining)
+    return hosts, left
+
+
+def _greedy(counts: Counts, offers: Sequence[Offer]) -> list[NewHost]:
+    """Take again and again the host that holds the most for its price; as many alike as its load goes."""
+    left, hosts = dict(counts), []
+    while left:
+        whole = _sum(Size(g.size.cpu * n, g.size.memory * n) for g, n in left.items())
+        filled = [host for offer in offers if (host := _filled(left, offer)).load]
+        best = min(filled, key=lambda host: (host.offer.cost / _worth(host.used, whole), -_worth(host.used, whole)))
+        again = min(left[group] // count for group, count in best.load.items())
+        for group, count in best.load.items():
+            left[group] -= count * again
+            if not left[group]:
+                del left[group]
+        hosts += [NewHost(best.offer, best.free, dict(best.load)) for _ in range(again)]
+    return hosts
+
+
+def _filled(counts: Counts, offer: Offer) -> NewHost:
+    host = NewHost(offer, offer.size)
+    for group, count in _largest_first(counts, offer.size):
+        if offer.plan in group.plans:
+            host.take(group, count)
+        if host.free.cpu <= 0 or host.free.memory <= 0:
+            break
+    return host
+
+
+def _worth(used: Size, whole: Size) -> float:
+    """Return how much of all that waits it takes off: both dimensions count alike."""
+    return used.cpu / max(1, whole.cpu) + used.memory / max(1, whole.memory) or 1e-9
+
+
+def _downsized(hosts: list[NewHost], offers: Sequence[Offer]) -> list[NewHost]:
+    """Change each host for the cheapest offer that holds its load."""
+    return [_smaller(host, offers) for host in hosts]
+
+
+def _smaller(host: NewHost, offers: Sequence[Offer]) -> NewHost:
+    used = host.used
+    able = [o for o in offers if o.size.holds(used) and all(o.plan in group.plans for group in host.load)]
+    best = min([host.offer, *able], key=attrgetter("cost"))
+    return NewHost(best, best.size.less(used), host.load)
+
+
+def _largest_first(counts: Counts, whole: Size) -> list[tuple[Group, int]]:
+    return sorted(counts.items(), key=lambda one: one[0].size.share(whole), reverse=True)
+
+
+def _sum(sizes: Iterable[Size]) -> Size:
+    found = list(sizes)
+    return Size(sum(one.cpu for one in found), sum(one.memory for one in found))
+
+
+def _cost(hosts: Sequence[NewHost]) -> float:
+    return sum(one.offer.cost for one in hosts)

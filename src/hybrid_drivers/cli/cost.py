@@ -1,0 +1,70 @@
+"""``onehybrid cost``: what the rented hosts of each cluster cost an hour, and have cost this month."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable
+
+import click
+
+from hybrid_drivers.agent import growth_memory
+from hybrid_drivers.agent.growth_memory import HOUR
+from hybrid_drivers.agent.record import IM_MAD
+from hybrid_drivers.config import Location
+from hybrid_drivers.model import Cluster, Host
+from hybrid_drivers.oned.api import Oned
+
+
+@click.command()
+@click.argument("cluster", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def cost(cluster: str | None, as_json: bool) -> None:
+    """Show what rented hosts cost, in the providers' currency: of CLUSTER (name or id), or of all that have some.
+
+    The price of a host is its COST_HOUR. The month is counted for clusters that grow on demand; for others it is '-'.
+    """
+    oned = Oned.from_location(Location.from_environment(os.environ))
+    hosts = oned.hosts()
+    rows = [
+        row
+        for one in sorted(oned.clusters(), key=lambda found: found.id)
+        if cluster in (None, one.name, str(one.id)) and (row := cost_of(one, hosts, time.time()))
+    ]
+    if as_json:
+        click.echo(json.dumps(rows))
+        return
+    click.echo(f"{'CLUSTER':20} {'HOSTS':>6} {'NO PRICE':>9} {'AN HOUR':>10} {'THIS MONTH':>12}")
+    for row in rows:
+        month = "-" if row["month"] is None else f"{row['month']:.2f}"
+        click.echo(f"{row['name']:20} {row['hosts']:>6} {row['unpriced']:>9} {row['hour']:>10.2f} {month:>12}")
+
+
+def cost_of(cluster: Cluster, hosts: Iterable[Host], now: float) -> dict[str, object] | None:
+    """Return what a cluster costs; None when it has no rented host and never grew."""
+    rented = [one for one in hosts if one.cluster_id == cluster.id and one.im_mad == IM_MAD]
+    vector = cluster.template.vector(growth_memory.NAME)
+    if not rented and not vector:
+        return None
+    prices = [_price(one) for one in rented]
+    hour = sum(one for one in prices if one is not None)
+    memory = growth_memory.read(vector)
+    month = None
+    if memory.month == time.strftime("%Y-%m", time.localtime(now)):
+        month = round(memory.spent + hour * max(0.0, now - memory.settled_at) / HOUR, 2)
+    return {
+        "id": cluster.id,
+        "name": cluster.name,
+        "hosts": len(rented),
+        "unpriced": prices.count(None),
+        "hour": round(hour, 4),
+        "month": month,
+    }
+
+
+def _price(host: Host) -> float | None:
+    try:
+        return float(host.template.text("COST_HOUR"))
+    except ValueError:
+        return None

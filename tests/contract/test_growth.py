@@ -1,0 +1,221 @@
+"""Growing on demand with the real agent: a VM waits, a host comes, the VM runs, ends, the host goes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from tests.support.lab import CREATE, ONE_PROVIDER, calls, onehybrid, quick_lab
+
+from hybrid_drivers.agent.growth_view import GROWN
+from hybrid_drivers.model import Host, HostState, Template
+from hybrid_drivers.oned.vms import Vms
+from hybrid_drivers.sandbox.lab import ENTRIES, Lab
+
+POLICY = {
+    "ENABLED": "yes",
+    "MAX_HOSTS": "3",
+    "GROW_AFTER": "0.2",
+    "SHRINK_AFTER": "1",
+    "COOLDOWN": "1",
+    "MAX_COST_HOUR": "9",
+}
+PLAN = {"packet": "c3.small.x86", "ec2": "c5.metal"}
+RUNNING = (3, 3)
+
+
+@contextmanager
+def growing_lab(provider: str = "packet", policy: Mapping[str, str] | None = None, **more: Any) -> Iterator[Lab]:
+    """Yield a laboratory whose cluster grows; its plan is as large as a light machine."""
+    with quick_lab(provider, agent={"growth": 0.3, **more.pop("agent", {})}, **more) as lab:
+        plans = {PLAN[provider]: {"cpu": 8, "memory": 32768}}
+        entry = {**lab.entry(), "plans": plans, "prices": {PLAN[provider]: 1.5}}
+        lab.write_entry(ENTRIES[provider], entry)
+        system = Template([("NAME", "edge-system"), ("TYPE", "SYSTEM_DS"), ("TM_MAD", "local")])
+        lab.objects.allocate("datastore", system, cluster_id=lab.cluster_id)
+        lab.frontend.set_knobs({"scheduler": 0.2})
+        set_policy(lab, **(policy or {}))
+        lab.run("onehybrid", "agent", "run")
+        yield lab
+
+
+def set_policy(lab: Lab, **changes: str) -> None:
+    lab.oned.update_cluster(lab.cluster_id, Template([("ELASTIC", {**POLICY, **changes})]))
+
+
+def start_vm(lab: Lab, name: str, *, cpu: float = 4, memory: int = 1024, **more: str) -> int:
+    told = [("NAME", name), ("CPU", str(cpu)), ("MEMORY", str(memory)), *more.items()]
+    return lab.objects.allocate("vm", Template(told))
+
+
+def state(lab: Lab, vm_id: int) -> tuple[int, int]:
+    found = Vms(lab.oned).get(vm_id)
+    return found.state, found.lcm_state
+
+
+def wait_running(lab: Lab, *vm_ids: int) -> None:
+    lab.wait(lambda: all(state(lab, one) == RUNNING for one in vm_ids))
+
+
+def end(lab: Lab, *vm_ids: int) -> None:
+    for one in vm_ids:
+        Vms(lab.oned).action(one, "terminate-hard")
+
+
+def grown(lab: Lab) -> list[Host]:
+    return [one for one in lab.oned.hosts() if one.template.vector(GROWN)]
+
+
+def cluster_text(lab: Lab, name: str) -> str:
+    return lab.oned.cluster(lab.cluster_id).template.text(name)
+
+
+@pytest.mark.parametrize("provider", ONE_PROVIDER)
+def test_a_vm_waits_a_host_comes_the_vm_ends_the_host_goes(provider: str) -> None:
+    with growing_lab(provider) as lab:
+        first, second = start_vm(lab, "first"), start_vm(lab, "second")
+        wait_running(lab, first, second)
+        (host,) = grown(lab)
+        assert host.template.vector("PROVISION")["HOSTNAME"] == "edge-grow-1"
+        assert (host.cluster_id, host.template.text("COST_HOUR")) == (lab.cluster_id, "1.5")
+        assert (lab.made(), host.running_vms) == (1, 2)
+        assert "order " + PLAN[provider] in cluster_text(lab, "ELASTIC_EVENTS")
+        end(lab, first, second)
+        lab.wait(lambda: not lab.oned.hosts())
+        lab.wait_empty()
+        told = cluster_text(lab, "ELASTIC_EVENTS")
+        assert told.index("order") < told.index("disable host") < told.index("delete host")
+        assert lab.made() == 1
+
+
+def test_killed_again_and_again_it_orders_nothing_twice() -> None:
+    with growing_lab(provisioning=1.0) as lab:
+        vms = [start_vm(lab, f"vm{number}", cpu=8) for number in range(2)]
+        for _ in range(3):
+            lab.wait(lambda: grown(lab) or lab.agent_pid() is None)
+            lab.kill_agent()
+            lab.run("onehybrid", "agent", "run")
+        lab.silence()
+        wait_running(lab, *vms)
+        assert (lab.made(), len(grown(lab))) == (2, 2)
+        end(lab, *vms)
+        lab.wait(lambda: any(one.state is HostState.DISABLED for one in lab.oned.hosts()) or not lab.oned.hosts())
+        lab.kill_agent()
+        lab.run("onehybrid", "agent", "run")
+        lab.wait(lambda: not lab.oned.hosts())
+        lab.wait_empty()
+        assert calls(lab, CREATE) == 2
+
+
+def test_what_no_host_would_help_gets_none() -> None:
+    with growing_lab() as lab:
+        elsewhere = start_vm(lab, "elsewhere", SCHED_REQUIREMENTS='CLUSTER_ID = "0"')
+        too_large = start_vm(lab, "too-large", cpu=9)
+        good = start_vm(lab, "good", SCHED_REQUIREMENTS=f'CLUSTER_ID = {lab.cluster_id} & HYPERVISOR = "k*"')
+        wait_running(lab, good)
+        assert (lab.made(), state(lab, elsewhere)[0], state(lab, too_large)[0]) == (1, 1, 1)
+        assert "they fit on no plan" in cluster_text(lab, "ELASTIC_NOTE")
+        end(lab, elsewhere, too_large, good)
+        lab.wait(lambda: not lab.oned.hosts())
+        lab.wait_empty()
+
+
+def test_limits_and_mistakes_are_told_on_the_cluster() -> None:
+    with growing_lab(policy={"MAX_COST_HOUR": "2", "GROW_AFTER": "soon"}) as lab:
+        vms = [start_vm(lab, f"vm{number}", cpu=8) for number in range(2)]
+        lab.wait(lambda: "GROW_AFTER: must be seconds" in cluster_text(lab, "ELASTIC_ERROR"))
+        assert lab.made() == 0
+        set_policy(lab, MAX_COST_HOUR="2")
+        lab.wait(lambda: any(state(lab, one) == RUNNING for one in vms))
+        lab.wait(lambda: "1.50 + 1.50 = 3.00 an hour is more than MAX_COST_HOUR=2" in cluster_text(lab, "ELASTIC_NOTE"))
+        assert (lab.made(), cluster_text(lab, "ELASTIC_ERROR")) == (1, "")
+        end(lab, *vms)
+        lab.wait(lambda: not lab.oned.hosts())
+        lab.wait_empty()
+
+
+def test_what_is_protected_or_other_peoples_stays() -> None:
+    with growing_lab(policy={"SHRINK_AFTER": "0.5", "MIN_HOSTS": "1"}) as lab:
+        mine = lab.create("mine")
+        lab.wait_ready(mine)
+        vm = start_vm(lab, "vm", cpu=8, SCHED_REQUIREMENTS=f"ID != {mine}")
+        wait_running(lab, vm)
+        (host,) = grown(lab)
+        lab.oned.update_host(host.id, Template([("PROTECTED", "yes")]))
+        end(lab, vm)
+        lab.wait(lambda: state(lab, vm)[0] == 6)
+        other = start_vm(lab, "other", cpu=8, SCHED_REQUIREMENTS=f"ID != {mine} & ID != {host.id}")
+        wait_running(lab, other)
+        end(lab, other)
+        lab.wait(lambda: len(lab.oned.hosts()) == 2)
+        assert {one.id for one in lab.oned.hosts()} == {mine, host.id}
+        lab.oned.update_host(host.id, Template([("PROTECTED", "")]))
+        lab.wait(lambda: [one.id for one in lab.oned.hosts()] == [mine])
+        set_policy(lab, ENABLED="no")
+        lab.oned.delete_host(mine)
+        lab.wait_empty()
+
+
+def test_people_are_told_what_would_be_done_and_why() -> None:
+    with growing_lab(policy={"GROW_AFTER": "3600", "MAX_COST_HOUR": "2"}) as lab:
+        vms = [start_vm(lab, f"vm{number}", cpu=8) for number in range(2)]
+        lab.wait(lambda: "[HOST]" in _message(lab, vms[0]) or "No hosts" in _message(lab, vms[0]))
+        explained = onehybrid(lab, "growth", "explain", "edge")
+        assert f"{vms[0]}: 8 CPU, 1024 MiB" in explained
+        assert "waits for GROW_AFTER=3600" in explained
+        assert "c3.small.x86: 8 CPU, 32768 MiB, 1.5 an hour" in explained
+        set_policy(lab, MAX_COST_HOUR="2")
+        lab.wait(lambda: grown(lab))
+        told = json.loads(onehybrid(lab, "growth", "plan", str(lab.cluster_id), "--dry-run", "--json"))
+        assert (told["actions"], told["cost"]["hour"]) == ([], 1.5)
+        assert "1.50 + 1.50 = 3.00 an hour is more than MAX_COST_HOUR=2" in told["notes"][0]
+        lab.wait(lambda: any(state(lab, one) == RUNNING for one in vms))
+        assert "1.50" in onehybrid(lab, "cost", "edge")
+        done = lab.run("onehybrid", "growth", "plan", "default")
+        assert (done.returncode, "does not grow" in done.stderr) == (1, True)
+        end(lab, *vms)
+        lab.wait(lambda: not lab.oned.hosts())
+        assert "delete host" in onehybrid(lab, "growth", "explain", "edge")
+        (row,) = json.loads(onehybrid(lab, "cost", "--json"))
+        assert (row["name"], row["hosts"]) == ("edge", 0)
+        assert row["month"] >= 0
+        lab.wait_empty()
+
+
+def test_a_plan_that_is_sold_out_gives_way_to_another() -> None:
+    with growing_lab(policy={"PLANS": "c3.small.x86,m3.small.x86"}) as lab:
+        plans = {name: {"cpu": 8, "memory": 32768} for name in ("c3.small.x86", "m3.small.x86")}
+        prices = {"c3.small.x86": 1.0, "m3.small.x86": 2.0}
+        lab.simulator.knobs.change({"capacity": "c3.small.x86@*=0"})
+        lab.write_entry(ENTRIES["packet"], {**lab.entry(), "plans": plans, "prices": prices})
+        onehybrid(lab, "agent", "reload")
+        vm = start_vm(lab, "vm", cpu=8)
+        wait_running(lab, vm)
+        (host,) = grown(lab)
+        assert host.template.vector(GROWN)["PLAN"] == "m3.small.x86"
+        assert "c3.small.x86 is sold out in all its places" in cluster_text(lab, "ELASTIC_EVENTS")
+        end(lab, vm)
+        lab.wait(lambda: not lab.oned.hosts())
+        lab.wait_empty()
+
+
+def _message(lab: Lab, vm_id: int) -> str:
+    return Vms(lab.oned).get(vm_id).user_template.text("SCHED_MESSAGE")
+
+
+def test_what_fails_again_and_again_is_not_ordered_for_ever() -> None:
+    policy = {"MAX_FAILURES": "2"}
+    with growing_lab(policy=policy, agent={"tries": 1}, fail_provisioning=2) as lab:
+        vm = start_vm(lab, "vm")
+        lab.wait(lambda: "2 creations failed in a row (MAX_FAILURES=2)" in cluster_text(lab, "ELASTIC_NOTE"))
+        lab.wait(lambda: not lab.oned.hosts())
+        assert lab.made() == 2
+        set_policy(lab, MAX_FAILURES="3")  # any change lets the brake go
+        wait_running(lab, vm)
+        assert "it could not be made" in cluster_text(lab, "ELASTIC_EVENTS")
+        end(lab, vm)
+        lab.wait(lambda: not lab.oned.hosts())
+        lab.wait_empty()

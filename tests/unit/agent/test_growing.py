@@ -1,0 +1,360 @@
+"""Growing carried out on a small oned: what is written before what, and what a kill at any call leaves behind."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from hybrid_drivers.agent.accounts import Accounts
+from hybrid_drivers.agent.growing import Growing
+from hybrid_drivers.agent.growth_memory import read
+from hybrid_drivers.agent.growth_model import Disable, Order
+from hybrid_drivers.agent.growth_telling import describe
+from hybrid_drivers.agent.parts import Parts
+from hybrid_drivers.agent.settings import Settings
+from hybrid_drivers.clock import SystemClock
+from hybrid_drivers.errors import ActionRefused, ConfigError, NoSuchObject
+from hybrid_drivers.model import Cluster, Host, HostState, OnedObject, Template, Value, Vm
+from hybrid_drivers.oned.objects import Objects
+from hybrid_drivers.providers import registry
+from hybrid_drivers.providers.base import ProviderEntry
+
+NOW = 1_700_000_000.0
+READS = {"clusters", "hosts", "waiting_vms", "pool datastore"}
+
+
+class Killed(Exception):
+    """Stands for kill -9 in the middle of a call sequence."""
+
+
+class SmallOned:
+    """Hosts, clusters and VMs; every call is noted, and may be the last one."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.dies_before: int | None = None
+        self.host_pool: dict[int, Host] = {}
+        self.cluster_pool: dict[int, Cluster] = {0: Cluster(id=0, name="default", host_ids=(), template=Template())}
+        self.vms: list[Vm] = []
+        self.ids = itertools.count()
+        self.refuse_delete = False
+
+    def note(self, call: str) -> None:
+        if self.dies_before is not None and len(self.writes()) >= self.dies_before and call not in READS:
+            raise Killed(call)
+        self.calls.append(call)
+
+    def writes(self) -> list[str]:
+        return [one for one in self.calls if one not in READS]
+
+    def clusters(self) -> list[Cluster]:
+        self.note("clusters")
+        return list(self.cluster_pool.values())
+
+    def hosts(self) -> list[Host]:
+        self.note("hosts")
+        return list(self.host_pool.values())
+
+    def waiting_vms(self) -> list[Vm]:
+        self.note("waiting_vms")
+        return list(self.vms)
+
+    def pool(self, kind: str) -> list[OnedObject]:
+        self.note(f"pool {kind}")
+        return [OnedObject(kind="datastore", id=100, name="sys", template=Template(), type=1)]
+
+    def update_cluster(self, cluster_id: int, template: Template) -> None:
+        self.note(f"cluster {cluster_id} gets {' '.join(key for key, _ in template)}")
+        old = self.cluster_pool[cluster_id]
+        self.cluster_pool[cluster_id] = replace(old, template=merged(old.template, template))
+
+    def allocate_host(self, name: str, im_mad: str, vm_mad: str, cluster_id: int) -> int:
+        self.note(f"allocate {name} in {cluster_id}")
+        number = next(self.ids)
+        self.host_pool[number] = Host(
+            id=number, name=name, state=HostState.INIT, im_mad=im_mad, vm_mad=vm_mad, cluster_id=cluster_id,
+            template=Template(),
+        )  # fmt: skip
+        return number
+
+    def update_host(self, host_id: int, template: Template) -> None:
+        self.note(f"host {host_id} gets {' '.join(key for key, _ in template)}")
+        if host_id not in self.host_pool:
+            raise NoSuchObject(f"host {host_id}")
+        old = self.host_pool[host_id]
+        self.host_pool[host_id] = replace(old, template=merged(old.template, template))
+
+    def add_to_cluster(self, cluster_id: int, _kind: str, host_id: int) -> None:
+        self.note(f"host {host_id} to cluster {cluster_id}")
+        self.host_pool[host_id] = replace(self.host_pool[host_id], cluster_id=cluster_id)
+
+    def set_host_status(self, host_id: int, status: str) -> None:
+        self.note(f"{status} {host_id}")
+        state = HostState.DISABLED if status == "disable" else HostState.MONITORED
+        self.host_pool[host_id] = replace(self.host_pool[host_id], state=state)
+
+    def delete_host(self, host_id: int) -> None:
+        self.note(f"delete {host_id}")
+        if self.refuse_delete:
+            raise ActionRefused("running VMs")
+        del self.host_pool[host_id]
+
+
+def merged(old: Template, new: Template) -> Template:
+    names = {key for key, _ in new}
+    return Template([*((key, value) for key, value in old if key not in names), *new])
+
+
+class World:
+    """The cluster ``edge`` that grows, and an agent for it."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.oned, self.now, self.asked = SmallOned(), NOW, list[int]()
+        self.entry = ProviderEntry(
+            name="dummy",
+            driver="dummy",
+            settings={"plans": {"small": {"cpu": 8, "memory": 32768}}, "prices": {"small": 0.5}},
+        )
+        self.provider = registry.make_provider(self.entry, SystemClock(), state_dir=tmp_path)
+        self.cluster(100, "edge")
+
+    def cluster(self, number: int, name: str, **elastic: str) -> None:
+        policy = {"ENABLED": "yes", "MAX_HOSTS": "4", "GROW_AFTER": "60", **elastic}
+        told: list[tuple[str, Value]] = [("ELASTIC", policy), ("PROVISION", {"PROVIDER": "dummy", "PLAN": "small"})]
+        made = Cluster(id=number, name=name, host_ids=(), template=Template(told), datastore_ids=(100,))
+        self.oned.cluster_pool[number] = made
+
+    def agent(self) -> Growing:
+        account = SimpleNamespace(name="dummy", provider=self.provider)
+        accounts = SimpleNamespace(
+            for_attributes=lambda asked, _: (account, {k: v for k, v in asked.items() if k != "PROVIDER"})
+        )
+        clock = SimpleNamespace(now=lambda: self.now)
+        parts = SimpleNamespace(
+            oned=self.oned, clock=clock, accounts=cast(Accounts, accounts), settings=Settings(), location=None
+        )
+        growing = Growing(cast(Parts, parts), self.asked.append)
+        growing._objects = cast(Objects, self.oned)
+        return growing
+
+    def sweep(self) -> list[str]:
+        """Do one pass of a new agent and return its calls."""
+        self.oned.calls.clear()
+        self.agent().sweep()
+        return list(self.oned.calls)
+
+    def vm(self, number: int, **told: str) -> None:
+        self.oned.vms.append(
+            Vm(
+                id=number, name="vm", state=1, lcm_state=0, cpu=8, memory=1024, host_id=None, template=Template(),
+                user_template=Template(told.items()), started=int(self.now - 100),
+            )
+        )  # fmt: skip
+
+    def become_ready(self) -> None:
+        for number, host in self.oned.host_pool.items():
+            template = merged(host.template, Template([("PROVISION_READY", f"{self.now:.0f}")]))
+            self.oned.host_pool[number] = replace(
+                host, template=template, state=HostState.MONITORED, max_cpu=800, max_memory=32768 * 1024
+            )
+
+    def until_disabled(self) -> None:
+        """Have a host come for a VM, become idle, and be disabled."""
+        self.vm(1)
+        self.sweep()
+        self.now += 300
+        self.become_ready()
+        self.oned.vms.clear()
+        for pause in (1, 700):
+            self.now += pause
+            self.sweep()
+
+    def memory(self, cluster_id: int = 100) -> Any:
+        return read(self.oned.cluster_pool[cluster_id].template.vector("ELASTIC_STATE"))
+
+    def text(self, name: str) -> str:
+        return self.oned.cluster_pool[100].template.text(name)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_nothing_grows_nothing_is_asked(world: World) -> None:
+    world.oned.cluster_pool.pop(100)
+    assert world.sweep() == ["clusters"]
+
+
+def test_a_pass_is_four_calls_whatever_there_is(world: World) -> None:
+    world.sweep()
+    for number in range(3):
+        world.vm(number)
+    world.sweep()
+    world.now += 1
+    world.oned.cluster_pool[101] = replace(world.oned.cluster_pool[100], id=101, name="other")
+    world.sweep()
+    assert [one for one in world.oned.calls if one in READS] == ["clusters", "waiting_vms", "hosts", "pool datastore"]
+
+
+def test_what_is_remembered_is_written_first_and_the_cluster_comes_last(world: World) -> None:
+    world.vm(1)
+    calls = world.sweep()
+    assert calls[4:] == [
+        "cluster 100 gets ELASTIC_STATE ELASTIC_EVENTS",
+        "allocate edge-grow-1 in 0",
+        "host 0 gets GROWTH PROVISION COST_HOUR",
+        "host 0 to cluster 100",
+    ]
+    assert world.asked == [0]
+    assert world.sweep()[4:] == [], "the host on its way is for the VM that waits"
+
+
+@pytest.mark.parametrize("call", range(4))
+def test_killed_anywhere_it_ends_with_one_host(world: World, call: int) -> None:
+    world.vm(1)
+    world.oned.dies_before = call
+    with pytest.raises(Killed):
+        world.sweep()
+    world.oned.dies_before = None
+    for _ in range(3):
+        world.now += 30
+        world.sweep()
+    (host,) = world.oned.host_pool.values()
+    assert (host.cluster_id, host.template.vector("PROVISION")) == (100, {"PLAN": "small"})
+
+
+def test_a_stranded_host_of_the_default_cluster_is_given_back(world: World) -> None:
+    """Killed between its making and its GROWTH, it has rented what the cluster itself says."""
+    world.cluster(0, "default")
+    world.oned.cluster_pool.pop(100)
+    told = {"DEPLOY_ID": "m1", "HOSTNAME": "default-grow-1", "RENTED_FROM": "dummy"}
+    for name, provision in (
+        ("10.0.0.1", told),
+        ("10.0.0.2", {**told, "HOSTNAME": "mine"}),
+        ("default-grow-3", {"PLAN": "x"}),
+    ):
+        host_id = world.oned.allocate_host(name, "provision", "kvm", 0)
+        world.oned.update_host(host_id, Template([("PROVISION", provision)]))
+    assert [one for one in world.sweep() if one.startswith("delete")] == ["delete 0"]
+
+
+def test_names_are_not_given_twice(world: World) -> None:
+    world.vm(1)
+    world.sweep()
+    world.oned.host_pool[0] = replace(
+        world.oned.host_pool[0],
+        name="10.0.0.1",
+        template=merged(
+            world.oned.host_pool[0].template, Template([("PROVISION", {"PLAN": "small", "HOSTNAME": "edge-grow-1"})])
+        ),
+    )
+    world.vm(2)
+    assert "allocate edge-grow-2 in 0" in world.sweep()
+
+
+def test_two_clusters_order_once_for_a_vm(world: World) -> None:
+    world.cluster(101, "far")
+    world.vm(1)
+    assert sum("allocate" in one for one in world.sweep()) == 1
+    world.now += 30
+    assert not any("allocate" in one for one in world.sweep())
+
+
+def test_the_whole_way_back(world: World) -> None:
+    world.vm(1)
+    world.sweep()
+    world.now += 300
+    world.become_ready()
+    world.oned.vms.clear()
+    world.sweep()
+    world.now += 700
+    assert world.sweep()[4:] == ["cluster 100 gets ELASTIC_STATE ELASTIC_EVENTS", "disable 0"]
+    world.now += 30
+    assert world.sweep()[4:] == ["cluster 100 gets ELASTIC_STATE ELASTIC_EVENTS", "delete 0"]
+    assert [line.split()[2] for line in world.text("ELASTIC_EVENTS").splitlines()] == ["order", "disable", "delete"]
+    assert world.memory().spent == pytest.approx(0.5 * 1030 / 3600, rel=0.1)
+
+
+def test_oned_refuses_to_delete_a_host_that_got_a_vm(world: World) -> None:
+    world.until_disabled()
+    world.oned.refuse_delete = True
+    world.now += 30
+    world.sweep()
+    world.oned.host_pool[0] = replace(world.oned.host_pool[0], vm_ids=(7,))
+    world.now += 30
+    assert "enable 0" in world.sweep()
+
+
+def test_a_wrong_policy_stops_only_its_cluster(world: World) -> None:
+    world.cluster(101, "far", MAX_HOSTS="many")
+    world.vm(1)
+    calls = world.sweep()
+    assert "cluster 101 gets ELASTIC_ERROR" in calls
+    assert any("allocate edge-grow-1" in one for one in calls)
+    assert "MAX_HOSTS" in world.oned.cluster_pool[101].template.text("ELASTIC_ERROR")
+    world.now += 1
+    assert not any("101" in one for one in world.sweep()), "told once"
+
+
+def test_a_plan_of_unknown_size_is_told(world: World) -> None:
+    world.cluster(100, "edge", PLANS="huge,small")
+    world.vm(1)
+    world.sweep()
+    assert "the size of huge is not known" in world.text("ELASTIC_ERROR")
+    assert len(world.oned.host_pool) == 1
+
+
+def test_switched_off_it_lets_go(world: World) -> None:
+    world.until_disabled()
+    assert world.oned.host_pool[0].state is HostState.DISABLED
+    world.oned.update_cluster(100, Template([("ELASTIC", {"ENABLED": "no"})]))
+    assert "enable 0" in world.sweep()
+    assert world.sweep()[4:] == []
+
+
+def test_hosts_made_by_hand_count_for_the_cost(world: World) -> None:
+    world.cluster(100, "edge", MAX_COST_HOUR="0.9")
+    world.oned.allocate_host("mine", "provision", "kvm", 100)
+    world.oned.allocate_host("elsewhere", "provision", "kvm", 0)
+    world.vm(1, SCHED_REQUIREMENTS="ID > 99")
+    world.sweep()
+    assert "0.50 + 0.50 = 1.00 an hour is more than MAX_COST_HOUR=0.9" in world.text("ELASTIC_NOTE")
+    assert world.oned.host_pool[0].template.text("COST_HOUR") == "0.5"
+    assert world.oned.host_pool[1].template.text("COST_HOUR") == ""
+    world.now += 30
+    assert world.sweep()[4:] == []
+
+
+def test_a_note_is_written_when_it_says_something_else(world: World) -> None:
+    world.cluster(100, "edge", MAX_HOSTS="0")
+    world.vm(1)
+    world.sweep()
+    assert world.text("ELASTIC_NOTE") == "1 waiting VMs get no new host: 0 hosts are MAX_HOSTS=0"
+    world.vm(2)
+    world.now += 1
+    assert world.sweep()[4:] == []
+
+
+def test_looking_does_nothing(world: World) -> None:
+    world.vm(1)
+    look = world.agent().look_at("edge")
+    assert [type(one) for one in look.decision.actions] == [Order]
+    assert world.oned.writes() == []
+    for name, told in (("nope", "There is no cluster"), ("default", "does not grow")):
+        with pytest.raises(ConfigError, match=told):
+            world.agent().look_at(name)
+
+
+def test_actions_are_sentences() -> None:
+    assert describe(Order(plan="small", price=0.5, reason="2 VMs wait and fit on it", vms=(1, 2))) == (
+        "order small at 0.5 an hour: 2 VMs wait and fit on it (VM 1, 2)"
+    )
+    assert describe(Disable(host_id=7, reason="it has had no VM for 700 s")) == (
+        "disable host 7: it has had no VM for 700 s"
+    )

@@ -1,0 +1,132 @@
+"""Packing: nothing is lost or put where it does not fit, and the cost keeps its bound."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hybrid_drivers.agent.packing import Counts, Group, NewHost, Offer, Size, cheapest, place
+
+PLANS = ("small", "large", "fat")
+ALL = frozenset(PLANS)
+SIZES = st.builds(Size, cpu=st.integers(1, 1600), memory=st.integers(1, 6400))
+GROUPS = st.builds(
+    Group,
+    size=SIZES,
+    plans=st.sets(st.sampled_from(PLANS), min_size=1).map(frozenset),
+    hosts=st.sets(st.integers(0, 5)).map(frozenset),
+)
+COUNTS = st.dictionaries(GROUPS, st.integers(1, 12), max_size=8)
+OFFERS = st.tuples(
+    *(
+        st.builds(
+            Offer,
+            plan=st.just(plan),
+            size=st.builds(Size, cpu=st.integers(400, 4000), memory=st.integers(400, 16000)),
+            price=st.one_of(st.none(), st.integers(1, 50).map(float)),
+        )
+        for plan in PLANS
+    )
+)
+ANYWHERE = st.dictionaries(st.builds(Group, size=SIZES, plans=st.just(ALL), hosts=st.just(frozenset())), st.just(1))
+
+
+def vm(cpu: int, memory: int) -> Group:
+    return Group(Size(cpu, memory), ALL, frozenset())
+
+
+def cost(hosts: Sequence[NewHost]) -> float:
+    return sum(one.offer.cost for one in hosts)
+
+
+def check_load(load: Counts, size: Size) -> None:
+    assert sum(group.size.cpu * count for group, count in load.items()) <= size.cpu
+    assert sum(group.size.memory * count for group, count in load.items()) <= size.memory
+
+
+@given(COUNTS, st.lists(SIZES, max_size=6))
+def test_placing_loses_nothing_and_overfills_nothing(counts: Counts, sizes: list[Size]) -> None:
+    rooms = list(enumerate(sizes))
+    left, placed = place(counts, rooms)
+    for group, count in counts.items():
+        assert left.get(group, 0) + sum(load.get(group, 0) for load in placed.values()) == count
+        fitting = [host for host, size in rooms if host in group.hosts]
+        assert all(host in fitting for host, load in placed.items() if group in load)
+    for host, load in placed.items():
+        check_load(load, sizes[host])
+
+
+@given(COUNTS, OFFERS)
+def test_new_hosts_hold_all_that_any_offer_holds(counts: Counts, offers: tuple[Offer, ...]) -> None:
+    hosts, rest = cheapest(counts, offers)
+    for host in hosts:
+        assert host.load
+        check_load(host.load, host.offer.size)
+        assert all(host.offer.plan in group.plans for group in host.load)
+    for group, count in counts.items():
+        fits = any(one.plan in group.plans and one.size.holds(group.size) for one in offers)
+        assert sum(host.load.get(group, 0) for host in hosts) == (count if fits else 0)
+        assert rest.get(group, 0) == (0 if fits else count)
+
+
+@given(
+    st.dictionaries(st.builds(Group, size=SIZES, plans=st.just(ALL), hosts=st.just(frozenset())), st.integers(1, 90))
+)
+def test_the_cost_keeps_its_bound(counts: Counts) -> None:
+    offers = (
+        Offer("small", Size(1600, 6400), 1.0),
+        Offer("large", Size(4000, 16000), 2.2),
+        Offer("fat", Size(1600, 64000), 3),
+    )
+    hosts, _ = cheapest(counts, offers)
+    for offer in offers:
+        load = sum(n * (g.size.cpu / offer.size.cpu + g.size.memory / offer.size.memory) for g, n in counts.items())
+        assert cost(hosts) <= offer.cost * (2 * load + 1) + 1e-9
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.builds(Size, cpu=st.sampled_from([100, 200, 400]), memory=st.sampled_from([1000, 4000])), max_size=6)
+)
+def test_small_cases_are_near_the_optimum(sizes: list[Size]) -> None:
+    offers = (Offer("small", Size(400, 4000), 1.0), Offer("large", Size(800, 16000), 1.8))
+    counts: Counts = {}
+    for size in sizes:
+        group = Group(size, ALL, frozenset())
+        counts[group] = counts.get(group, 0) + 1
+    assert cost(cheapest(counts, offers)[0]) <= 1.5 * optimum(tuple(sizes), offers) + 1e-9
+
+
+def optimum(sizes: tuple[Size, ...], offers: tuple[Offer, ...]) -> float:
+    """Try everything."""
+
+    @cache
+    def least(rest: tuple[Size, ...]) -> float:
+        if not rest:
+            return 0.0
+        best = float("inf")
+        for offer in offers:
+            for chosen in range(1, 2 ** len(rest), 2):  # the first one is always on it
+                taken = [one for at, one in enumerate(rest) if chosen >> at & 1]
+                if offer.size.holds(Size(sum(s.cpu for s in taken), sum(s.memory for s in taken))):
+                    left = tuple(one for at, one in enumerate(rest) if not chosen >> at & 1)
+                    best = min(best, offer.cost + least(left))
+        return best
+
+    return least(sizes)
+
+
+def test_the_mix_is_the_cheapest() -> None:
+    offers = (Offer("small", Size(800, 32), 1.0), Offer("large", Size(3200, 128), 3.0))
+    hosts, _ = cheapest({vm(800, 32): 5}, offers)
+    assert sorted(one.offer.plan for one in hosts) == ["large", "small"]
+    assert cost(hosts) == 4.0
+
+
+def test_a_plan_with_much_memory_is_taken_for_machines_with_much_memory() -> None:
+    offers = (Offer("small", Size(800, 32), 1.0), Offer("fat", Size(800, 512), 2.0))
+    hosts, _ = cheapest({vm(100, 30): 8}, offers)
+    assert [one.offer.plan for one in hosts] == ["fat"]

@@ -1,0 +1,46 @@
+"""Sizes of plans in a provider entry."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from hybrid_drivers.errors import ConfigError
+from hybrid_drivers.providers import entries
+from hybrid_drivers.providers.base import ProviderEntry
+from hybrid_drivers.providers.plans import PlanSize, size_of
+
+
+def read(plans: object) -> ProviderEntry:
+    return entries.entry_from_document("a", json.dumps({"driver": "dummy", "plans": plans}), "document 1")
+
+
+def test_sizes_are_read_and_survive_a_document() -> None:
+    first = read({"small": {"cpu": 7.5, "memory": "30000"}})
+    again = entries.entry_from_document("a", json.dumps(entries.body_of(first)), "document 1")
+    assert entries.digest(again) == entries.digest(first)
+    assert size_of(again, "small") == PlanSize(cpu=7.5, memory=30000)
+    assert size_of(again, "large") is None
+    plain = entries.entry_from_document("a", json.dumps({"driver": "dummy"}), "document 1")
+    assert size_of(plain, "small") is None
+
+
+@pytest.mark.parametrize(
+    "plans",
+    [
+        3,
+        ["small"],
+        {"small": 8},
+        {"small": {"cpu": 8}},
+        {"small": {"cpu": 8, "memory": 1024, "disk": 5}},
+        {"small": {"cpu": 0, "memory": 1024}},
+        {"small": {"cpu": -1, "memory": 1024}},
+        {"small": {"cpu": True, "memory": 1024}},
+        {"small": {"cpu": "many", "memory": 1024}},
+        {"small": {"cpu": 8, "memory": "inf"}},
+    ],
+)
+def test_a_wrong_size_is_told(plans: object) -> None:
+    with pytest.raises(ConfigError, match="key 'plans'"):
+        read(plans)

@@ -1,0 +1,80 @@
+"""The stand-in's scheduler: what it places, and what it says of the rest (OpenNebula's own sentences)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hybrid_drivers.config import Location
+from hybrid_drivers.model import HostState, Template, Vm
+from hybrid_drivers.oned.api import Oned
+from hybrid_drivers.oned.objects import Objects
+from hybrid_drivers.oned.vms import Vms
+from hybrid_drivers.sandbox.frontend import Frontend, Knobs
+
+
+class Site:
+    def __init__(self, frontend: Frontend) -> None:
+        self.frontend = frontend
+        self.oned = Oned.from_location(Location.from_environment(frontend.environment))
+        self.vms = Vms(self.oned)
+
+    def host(self, cpu: int = 400, *, cluster_id: int = 0) -> int:
+        made = self.oned.allocate_host(f"h{len(self.oned.hosts())}", "provision", "kvm", cluster_id)
+        host = self.frontend.store.hosts[made]
+        host.state, host.total_cpu, host.total_memory = HostState.MONITORED, cpu, 4 * 1024 * 1024
+        return made
+
+    def vm(self, cpu: str = "2", memory: str = "1024", **more: str) -> int:
+        told = [("NAME", "vm"), ("CPU", cpu), ("MEMORY", memory), *more.items()]
+        return Objects(self.oned).allocate("vm", Template(told))
+
+    def message(self, vm_id: int) -> str:
+        return self.frontend.wait_for(lambda: self.vms.get(vm_id).user_template.text("SCHED_MESSAGE"))
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with Frontend(tmp_path / "one", repository=None, knobs=Knobs(vm_seconds=0, scheduler=0.05)) as frontend:
+        yield Site(frontend)
+
+
+def test_what_fits_runs_and_the_rest_is_told_why(site: Site) -> None:
+    host = site.host()
+    first, second = site.vm("3"), site.vm("3")
+    site.frontend.wait_for(lambda: site.vms.get(first).runs)
+    assert f"[HOST] Not enough CPU on hosts: {host}" in site.message(second)
+    assert "[HOST] Not enough MEMORY" in site.message(site.vm("0.5", "9000"))
+    site.vms.action(first, "terminate-hard")
+    site.frontend.wait_for(lambda: site.vms.get(second).runs)
+    assert site.vms.get(second).user_template.text("SCHED_MESSAGE") == ""
+
+
+def test_what_is_said_without_a_host(site: Site) -> None:
+    vm = site.vm()
+    assert "No hosts enabled to run VMs" in site.message(vm)
+    host = site.host()
+    site.frontend.wait_for(lambda: site.vms.get(vm).runs)
+    site.oned.set_host_status(host, "disable")
+    assert "No hosts enabled to run VMs" in site.message(site.vm("1")), "a disabled host takes none"
+
+
+def test_requirements_are_heeded(site: Site) -> None:
+    site.host()
+    assert "No host meets SCHED_REQUIREMENTS" in site.message(site.vm(SCHED_REQUIREMENTS="CLUSTER_ID = 7"))
+    assert "Error in SCHED_REQUIREMENTS" in site.message(site.vm(SCHED_REQUIREMENTS="CLUSTER_ID ="))
+    site.host(cluster_id=site.oned.allocate_cluster("bare"))
+    assert "[DS] No datastores matched" in site.message(site.vm(SCHED_REQUIREMENTS="CLUSTER_ID > 99"))
+
+
+def test_those_that_wait_are_listed_whole(site: Site) -> None:
+    waiting = site.vm(SCHED_REQUIREMENTS="CLUSTER_ID = 7")
+    site.message(waiting)
+    (found,) = site.oned.waiting_vms()
+    assert isinstance(found, Vm)
+    assert (found.id, found.waits, found.cpu, found.memory) == (waiting, True, 2.0, 1024)
+    assert found.template.text("AUTOMATIC_REQUIREMENTS") == "!(PIN_POLICY = PINNED)"
+    assert found.user_template.text("SCHED_REQUIREMENTS") == "CLUSTER_ID = 7"
+    assert found.started > 1_600_000_000
