@@ -222,7 +222,7 @@ class Ec2Events(Events):
 @pytest.mark.parametrize("kind", [Events, Ec2Events], ids=lambda kind: kind.provider)
 def test_any_sequence_of_events(kind: type[Events]) -> None:
     """None is lost: whatever happened, the reservation is still what it was."""
-    examples = {"packet": 20, "ec2": 8}[kind.provider]
+    examples = {"packet": 10, "ec2": 6}[kind.provider]
     run_state_machine_as_test(
         kind,
         settings=settings(
