@@ -63,10 +63,12 @@ class World:
         self.outside = [one for one in self.ranges[1, 0].get("EXTERNAL_IP", "").split(",") if one]
         self.first = ipaddress.IPv4Address(self.ranges[1, 0]["IP"])
         self.leases: dict[int, int] = {}
+        self.running: dict[int, tuple[int, tuple[int, ...]]] = {}  # what oned has RUNNING: the host and the cards
+        self.moving: set[int] = set()  # and in MIGRATE
         self.nodes, self.locks = Nodes(), AddressLocks()
         account = SimpleNamespace(name=bench.provider.entry.name, provider=bench.provider)
         accounts = SimpleNamespace(named=lambda _: account, all=lambda: [account])
-        oned = SimpleNamespace(host=self.host, hosts=lambda: list(self.hosts.values()))
+        oned = SimpleNamespace(host=self.host, hosts=lambda: list(self.hosts.values()), read=self.read)
         parts = SimpleNamespace(
             clock=SimpleNamespace(monotonic=lambda: self.time),
             accounts=accounts,
@@ -79,7 +81,7 @@ class World:
     def agent(self) -> None:
         """Begin a new agent: it remembers nothing."""
         self.locks = AddressLocks()
-        self.collector = AssignmentCollector(self.parts, self.locks)
+        self.collector = AssignmentCollector(self.parts, self.locks, self.nodes, begin=lambda work: work())
         self.networks = Networks(self.parts, self.nodes, self.locks, self.collector.note)
 
     def _range(self) -> dict[str, str]:
@@ -128,6 +130,20 @@ class World:
             raise NoSuchObject(f"host {host_id}: there is none")
         return self.hosts[host_id]
 
+    def read(self, method: str, what: str, vm: int, decrypt: bool) -> str:
+        """``one.vm.info``: with all records of the history; one that does not run is in POWEROFF."""
+        assert (method, decrypt) == ("vm.info", False), what
+        host, numbers = self.running.get(vm, (0, ()))
+        now = (3, 3) if vm in self.running else (3, 4) if vm in self.moving else (8, 0)
+        state = f"<STATE>{now[0]}</STATE><LCM_STATE>{now[1]}</LCM_STATE>"
+        places = "".join(
+            f"<HISTORY><SEQ>{seq}</SEQ><HOSTNAME>host{at}</HOSTNAME><HID>{at}</HID></HISTORY>"
+            for seq, at in enumerate((2, host))
+        )
+        nics = "".join(element(one) for one in self.cards(*numbers))
+        history = f"<HISTORY_RECORDS>{places}</HISTORY_RECORDS>"
+        return f"<VM><ID>{vm}</ID>{state}<TEMPLATE>{nics}</TEMPLATE>{history}</VM>"
+
     def network_ranges(self) -> Mapping[tuple[int, int], Mapping[str, str]]:
         held = "".join(f" {number} {HOLDS | vm}" for number, vm in sorted(self.leases.items()))
         return {key: {**ar, "ALLOCATED": held} for key, ar in self.ranges.items()}
@@ -147,7 +163,7 @@ class World:
         )
 
     def action(self, kind: Any, vm: int, host: int, argv: int, cards: tuple[Card, ...]) -> Any:
-        nics = "".join(f"<TEMPLATE><{c.kind}><NIC_ID>{c.nic_id}</NIC_ID></{c.kind}></TEMPLATE>" for c in cards)
+        nics = "".join(f"<TEMPLATE>{element(one)}</TEMPLATE>" for one in cards)
         return kind(
             driver="hybrid",
             vm_id=vm,
@@ -197,6 +213,14 @@ class World:
         machines = {machine: host for host, machine in self.machines.items()}
         at = self.bench.assigned()
         return {n: machines[at[self.public(n)]] for n in range(self.size) if self.public(n) in at}
+
+
+def element(card: Card) -> str:
+    """Return a card as documents have it."""
+    values = {"NIC_ID": card.nic_id, "NETWORK_ID": card.network_id, "AR_ID": card.range_id, "IP": card.ip}
+    text = "".join(f"<{key}>{value}</{key}>" for key, value in values.items())
+    mark = "<ATTACH>YES</ATTACH>" if card.attach else ""
+    return f"<{card.kind}>{text}<BRIDGE>br0</BRIDGE><VN_MAD>hybrid</VN_MAD>{mark}</{card.kind}>"
 
 
 @contextlib.contextmanager

@@ -11,8 +11,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
 
 from hybrid_drivers.agent import record as records
 from hybrid_drivers.agent.address_locks import AddressLocks
@@ -36,7 +37,8 @@ from hybrid_drivers.model_addresses import Assignment
 from hybrid_drivers.oned import vnm_actions as actions
 from hybrid_drivers.oned.objects import Objects
 from hybrid_drivers.oned.process import Answer
-from hybrid_drivers.oned.xml import with_values
+from hybrid_drivers.oned.vnm_actions import Card
+from hybrid_drivers.oned.xml import as_drivers_get_it, with_values
 
 # Seconds after which nothing new is begun for an action. What was begun by then may take as long as putting the remotes
 # on a node; the thin client gives up after 600.
@@ -46,15 +48,31 @@ _PCI: Final = "a PCI card cannot have an address of VN_MAD hybrid: its traffic d
 log = logging.getLogger(__name__)
 
 
+@dataclass
+class _Sent:
+    """What a ``post`` has sent to a machine: what went nowhere before, and what went elsewhere; ``all`` of it."""
+
+    fresh: list[Target] = field(default_factory=list)
+    moved: list[Target] = field(default_factory=list)
+    all: bool = False
+
+
+class Left(Protocol):
+    """Is told of a block that a failed action may have left an address of somewhere, and of which machine."""
+
+    def __call__(self, block: str, vm_id: int | None = None) -> None:
+        """Have it looked at; ``block`` is empty when it is not known."""
+
+
 class Networks:
-    """Answers the actions. ``left`` is told of blocks that a failed one may have left an address of somewhere."""
+    """Answers the actions, and tells ``left`` of what failed."""
 
     def __init__(
         self,
         parts: Parts,
         node: NodePart,
         locks: AddressLocks,
-        left: Callable[[str], None],
+        left: Left,
         limit: float = LIMIT,
     ) -> None:
         self._parts, self._node, self._locks, self._left, self._limit = parts, node, locks, left, limit
@@ -71,40 +89,63 @@ class Networks:
         if isinstance(action, actions.DeleteNetwork):
             return Answer()
         until = time.monotonic() + self._limit
-        targets = self._targets(action)
-        if not targets:
-            return Answer()  # nothing comes from a provider
+        targets: list[Target] = []
         try:
             if isinstance(action, actions.Post):
+                targets = self._of_post(action)
                 self._post(action, targets, until)
             else:
-                self._clean(action, targets, until)
+                targets, broken = self._of_clean(action)
+                self._clean(action, targets, broken, until)
         except HybridError:
-            for one in targets:
-                self._left(one.block)
+            self._noted(action, targets)
             raise
         return Answer()
 
+    def repair(self, action: actions.Post, still: Callable[[], bool]) -> bool:
+        """Do a ``post`` again that failed, if the machine ``still`` runs there once nobody else moves its addresses.
+
+        Returns:
+            Whether it did.
+
+        Raises:
+            HybridError: it could not be done; what could is, since the machine runs there.
+        """
+        return self._post(action, self._of_post(action), time.monotonic() + self._limit, still)
+
+    def _noted(self, action: actions.OnMachine, targets: list[Target]) -> None:
+        for block in {one.block for one in targets} or {""}:
+            self._left(block, action.vm_id)
+
     # --- post -----------------------------------------------------------------------------------------------------
 
-    def _post(self, action: actions.Post, targets: list[Target], until: float) -> None:
+    def _post(
+        self, action: actions.Post, targets: list[Target], until: float, still: Callable[[], bool] | None = None
+    ) -> bool:
+        if not targets:
+            return True  # nothing comes from a provider
         record = self._host_of_post(action)
-        concerned = set(action.concerned)
         with self._locks.hold((one.key for one in targets), self._limit):
+            if still is not None and not still():
+                return False
             at: dict[Target, Assignment] = {}
-            fresh: list[Target] = []
+            sent = _Sent()
             try:
                 for one in targets:
                     _in_time(until)
-                    at[one] = self._sent(one, action, record, fresh if one.card in concerned else [])
+                    with _unless_it_stays(one.card, action):
+                        at[one] = self._sent(one, action, record, sent)
                 _in_time(until)
+                sent.all = True
                 self._node.run(record, "remote_post", _told(action, at))
             except HybridError:
-                self._undo(action, record, fresh, at)
+                if still is None:
+                    self._undo(action, record, sent, at)
                 raise
+        return True
 
-    def _sent(self, one: Target, action: actions.Post, record: HostRecord, fresh: list[Target]) -> Assignment:
-        """Send an address to the host's machine; it is noted in ``fresh`` first when it was not there."""
+    def _sent(self, one: Target, action: actions.Post, record: HostRecord, sent: _Sent) -> Assignment:
+        """Send an address to the host's machine; it is noted in ``sent`` first when it was not there."""
         if one.card.kind == "PCI":
             raise ConfigError(f"{shown(one.card)}: {_PCI}")
         if one.holder not in (None, action.vm_id):
@@ -113,7 +154,9 @@ class Networks:
         now = one.at.addresses.assignment(one.public, one.block)
         if now is not None and now.machine_id == machine:
             return now
-        fresh.append(one)
+        if one.card in action.concerned:
+            came = now is not None and not action.hotplug  # attaching is undone whole
+            (sent.moved if came else sent.fresh).append(one)
         try:
             made = one.at.addresses.assign(one.public, one.block, machine, private=one.inside)
         except MachineGone as exc:
@@ -124,13 +167,16 @@ class Networks:
         log.info("%s goes to machine %s (host %s) for VM %s", one.public, machine, record.host.name, action.vm_id)
         return made
 
-    def _undo(
-        self, action: actions.Post, record: HostRecord, fresh: list[Target], at: dict[Target, Assignment]
-    ) -> None:
-        """Take away what this call sent there, unless somebody else has moved it since."""
-        if fresh and all(one in at for one in fresh):  # the node may have done its part
+    def _undo(self, action: actions.Post, record: HostRecord, sent: _Sent, at: dict[Target, Assignment]) -> None:
+        """Take away what this call sent there, unless somebody else has moved it since.
+
+        When only the node failed, what came from another host stays: the machine runs here by now, and after a live
+        migration nobody asks again but the sweep.
+        """
+        fresh = sent.fresh if sent.all else sent.fresh + sent.moved
+        if fresh and sent.all:  # the node may have done its part
             with contextlib.suppress(HybridError):
-                self._node.run(record, "remote_clean", _told(action, at))
+                self._node.run(record, "remote_clean", _told_only(action, {one: at[one] for one in fresh}))
         for one in fresh:
             try:
                 self._leave(one, record.deploy_id)
@@ -139,21 +185,25 @@ class Networks:
 
     # --- clean ----------------------------------------------------------------------------------------------------
 
-    def _clean(self, action: actions.Clean, targets: list[Target], until: float) -> None:
+    def _clean(self, action: actions.Clean, targets: list[Target], failures: list[HybridError], until: float) -> None:
         """Do all that can be done; the first failure is raised at the end."""
+        if not (targets or failures):
+            return  # nothing comes from a provider
         record = self._host_of_clean(action)
         with self._locks.hold((one.key for one in targets), self._limit):
-            targets = self._targets(action)  # who has the leases is known for sure only now
+            held = {one.key for one in targets}
+            targets, failures = self._of_clean(action)  # who has the leases is known for sure only now
             at: dict[Target, Assignment] = {}
-            failures: list[HybridError] = []
             for one in targets:
                 try:
                     _in_time(until)
+                    if one.key not in held:  # its account could not be had a moment ago
+                        raise TransientError(f"{shown(one.card)}: its address range has changed, try it again")
                     self._taken(one, action, record, at)
                 except (ProviderError, ConfigError) as exc:
                     failures.append(exc)
             if record is not None and record.address:
-                with _noted(failures):
+                with _collected(failures):
                     self._cleaned(action, record, targets, at)
         if failures:
             raise failures[0]
@@ -204,19 +254,33 @@ class Networks:
         try:
             self._node.run(record, "remote_clean", _told(action, values))
         except HostUnreachable:
-            if not _is_gone(targets[0], record.deploy_id):
+            if not targets or not _is_gone(targets[0], record.deploy_id):
                 raise
             log.info("host %s has no machine any more: nothing to clean there", record.host.name)
 
     # --- looking things up ----------------------------------------------------------------------------------------
 
-    def _targets(self, action: actions.OnMachine) -> list[Target]:
-        """Return the addresses it is about; of ``post`` those of all cards, which the node is told."""
-        leaving = isinstance(action, actions.Clean)
-        cards = action.concerned if leaving else action.cards
+    def _of_post(self, action: actions.Post) -> list[Target]:
+        """Return the addresses of all cards, which the node is told; cards that stay can be without."""
+
+        def failed(card: Card, exc: HybridError) -> None:
+            with _unless_it_stays(card, action):
+                raise exc
+
+        return self._targets(action.cards, leaving=False, failed=failed)
+
+    def _of_clean(self, action: actions.Clean) -> tuple[list[Target], list[HybridError]]:
+        """Return the addresses it is about, and why others of them cannot be had."""
+        failures: list[HybridError] = []
+        return self._targets(action.concerned, leaving=True, failed=lambda _, exc: failures.append(exc)), failures
+
+    def _targets(
+        self, cards: Sequence[Card], *, leaving: bool, failed: Callable[[Card, HybridError], None]
+    ) -> list[Target]:
         if not cards:
             return []
-        return targets_of(cards, Objects(self._parts.oned).network_ranges(), self._accounts, leaving=leaving)
+        known = Objects(self._parts.oned).network_ranges()
+        return targets_of(cards, known, self._accounts, leaving=leaving, failed=failed)
 
     def _host_of_post(self, action: actions.Post) -> HostRecord:
         """Return the host the machine is on: that of the last record, whichever argv names."""
@@ -263,6 +327,17 @@ def _told(action: actions.OnMachine, at: dict[Target, Assignment]) -> bytes:
     return with_values(action.document, f"the document of VM {action.vm_id}", values)
 
 
+def _told_only(action: actions.OnMachine, at: dict[Target, Assignment]) -> bytes:
+    """Return the document as if just these cards were being detached, and the others were no cards of the driver.
+
+    They stay in it: without a mark the node would undo the whole machine, and what of it has no card there, too.
+    """
+    document = as_drivers_get_it(_told(action, at), {str(one.card.nic_id) for one in at})
+    gone = {one.card for one in at}
+    others = {(one.kind, str(one.nic_id)): {"VN_MAD": ""} for one in action.cards if one not in gone}
+    return with_values(document, f"the document of VM {action.vm_id}", others)
+
+
 def _is_gone(one: Target, machine: str) -> bool:
     try:
         return not one.at.account.provider.get(machine).state.exists
@@ -278,7 +353,18 @@ def _is_translated(one: Target) -> bool:
 
 
 @contextlib.contextmanager
-def _noted(failures: list[HybridError]) -> Iterator[None]:
+def _unless_it_stays(card: Card, action: actions.Post) -> Iterator[None]:
+    """Let what fails for a card be a warning when another one is attached: that does not wait for it."""
+    try:
+        yield
+    except HybridError as exc:
+        if card in action.concerned:
+            raise
+        log.warning("VM %s: %s stays as it is: %s", action.vm_id, shown(card), exc)
+
+
+@contextlib.contextmanager
+def _collected(failures: list[HybridError]) -> Iterator[None]:
     try:
         yield
     except HybridError as exc:

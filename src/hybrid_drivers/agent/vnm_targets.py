@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from hybrid_drivers.agent.range_accounts import RangeAccount, RangeAccounts
-from hybrid_drivers.errors import ConfigError
+from hybrid_drivers.errors import ConfigError, HybridError
 from hybrid_drivers.network import ranges
 from hybrid_drivers.oned.read_objects import GATEWAYS
 from hybrid_drivers.oned.vnm_actions import Card
@@ -41,27 +41,39 @@ class Target:
         return "HYBRID_ADDRESS6" if ":" in self.inside else "HYBRID_ADDRESS"
 
 
-def targets_of(cards: Iterable[Card], known: Ranges, accounts: RangeAccounts, *, leaving: bool) -> list[Target]:
+def targets_of(
+    cards: Iterable[Card],
+    known: Ranges,
+    accounts: RangeAccounts,
+    *,
+    leaving: bool,
+    failed: Callable[[Card, HybridError], None],
+) -> list[Target]:
     """Return the addresses of ``cards`` that come from a provider; a card of another range has none.
 
-    ``leaving``: a range that was deleted (by force) does not matter, for its addresses went with it.
-
-    Raises:
-        ConfigError: a range is not to be found, its account is not, or it lacks a card's address.
+    ``leaving``: a range that was deleted (by force) does not matter, for its addresses went with it. ``failed`` is told
+    of each card whose range is not to be found, whose account is not, or whose address the range lacks: it raises that,
+    or the others go on without the card.
     """
     found = []
     for card in cards:
-        own = known.get((card.network_id, card.range_id))
-        if own is None and leaving:
-            continue
-        if own is None:
-            raise ConfigError(
-                f"{shown(card)}: network {card.network_id} has no address range {card.range_id}: it was deleted"
-            )
-        ar = _whole(own, known)
-        if is_ours(ar):
-            found += _targets(card, own, ar, accounts.of(ar["IPAM_MAD"], ar))
+        try:
+            found += _of_card(card, known, accounts, leaving=leaving)
+        except HybridError as exc:
+            failed(card, exc)
     return found
+
+
+def _of_card(card: Card, known: Ranges, accounts: RangeAccounts, *, leaving: bool) -> list[Target]:
+    own = known.get((card.network_id, card.range_id))
+    if own is None and leaving:
+        return []
+    if own is None:
+        raise ConfigError(
+            f"{shown(card)}: network {card.network_id} has no address range {card.range_id}: it was deleted"
+        )
+    ar = _whole(own, known)
+    return _targets(card, own, ar, accounts.of(ar["IPAM_MAD"], ar)) if is_ours(ar) else []
 
 
 def _targets(card: Card, own: Mapping[str, str], ar: Mapping[str, str], at: RangeAccount) -> list[Target]:
