@@ -140,6 +140,22 @@ def test_a_security_group_decides_what_passes(host: Hypervisor) -> None:
         assert host.ask("client", f"{ALIASES[family]}8") == ""
 
 
+def test_a_stranger_of_the_same_private_address_on_another_bridge_is_left_alone(host: Hypervisor) -> None:
+    """Neither what its bridge passes nor what is routed for it is translated, or held to the alias's groups."""
+    sends = {"SECURITY_GROUP_ID": "5", "PROTOCOL": "TCP", "RANGE": "81", "RULE_TYPE": "OUTBOUND"}
+    with host.strangers():
+        for cards in ([alias(1, 8)], [alias(1, 8, SECURITY_GROUPS="5")]):
+            does(host, "post", "a", *cards, rules=[sends])
+            for family in (4, 6):
+                mine, others = PRIVATE[family] + MACHINES["a"], f"{PRIVATE[family]}9"
+                assert host.ask("c", others, patience=5) == f"{mine} {others}"
+                assert host.ask("e", mine, patience=5) == f"{others} {mine}"
+                with host.arriving() as seen:
+                    host.ask("c", CLIENT[family])
+                    assert seen() == {mine}
+                assert host.ask("a", CLIENT[family], port=81, patience=5) == f"{ALIASES[family]}8 {CLIENT[family]}"
+
+
 def test_the_host_s_own_masquerade_comes_behind(host: Hypervisor) -> None:
     """As the role ``iptables`` hides machines that have no address of their own; iptables cannot come before nft's."""
     rules = "nft add table ip guests; nft add chain ip guests out '{ type nat hook postrouting priority 100; }';"

@@ -204,6 +204,26 @@ def test_security_groups(lab: Hypervisor) -> None:
     assert lab.rules() == made
 
 
+def test_a_stranger_of_the_same_private_address_on_another_bridge_is_left_alone(lab: Hypervisor) -> None:
+    """With a group that lets nothing through: of an exchanged address, and of an external alias."""
+    groups = {"SECURITY_GROUPS": "5"}
+    for nic, aliases in [
+        (private("a", VN_MAD="hybrid", **at(8), **groups), []),
+        (private("a"), [alias(8, **groups)]),
+        (private("a"), [alias(8)]),
+    ]:
+        with lab.strangers():
+            does(lab, "remote_post", "a", nic, *aliases, rules=[{"SECURITY_GROUP_ID": "5"}])
+            for family in (4, 6):
+                mine, others = PRIVATE[family] + MACHINES["a"], f"{PRIVATE[family]}9"
+                assert lab.ask("c", others, patience=5) == f"{mine} {others}"
+                assert lab.ask("e", mine, patience=5) == f"{others} {mine}"
+                with lab.arriving() as seen:
+                    lab.ask("c", CLIENT[family])
+                    assert seen() == {mine}
+        does(lab, "remote_clean", "a", nic)
+
+
 @pytest.mark.parametrize("first", ["clean", "post"])
 def test_a_machine_that_moves_keeps_its_address(lab: Hypervisor, first: str) -> None:
     does(lab, "remote_post", "p", routed())

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,7 @@ FIRST, SECOND = ("a", "b", "p"), ("a2", "p2")
 CLIENT = {4: "198.18.77.2", 6: "fd77::2"}
 ALIASES = {4: "198.51.100.", 6: "fd51::"}
 PRIVATE = {4: "192.168.150.", 6: "fd15::"}
+_ELEMENTS = re.compile(r"elements = \{ (.*?) \}", re.DOTALL)
 # One process a namespace: it answers, and asks others for us ("<address> <port> <seconds>", one line each).
 _AGENT = """
 import socket, sys, threading
@@ -81,6 +83,16 @@ ip -n {space} link set eth0 up; ip -n {space} link set lo up
 _MACHINE = """
 ip -n {space} address add 192.168.150.{last}/24 dev eth0; ip -n {space} address add fd15::{last}/64 dev eth0 nodad
 ip -n {space} route add default via 192.168.150.1; ip -n {space} route add default via fd15::1
+"""
+_BRIDGE = """
+ip link add br9 type bridge
+echo 0 | tee /proc/sys/net/ipv4/conf/br9/rp_filter /proc/sys/net/ipv4/conf/all/rp_filter >/dev/null
+ip address add 10.9.0.1/24 dev br9; ip address add fd09::1/64 dev br9 nodad; ip link set br9 up
+"""
+_STRANGER = """
+ip -n {space} address add 192.168.150.{last}/24 dev eth0; ip -n {space} address add fd15::{last}/64 dev eth0 nodad
+ip -n {space} route add 10.9.0.1 dev eth0; ip -n {space} route add default via 10.9.0.1
+ip -n {space} route add fd09::1 dev eth0; ip -n {space} route add default via fd09::1
 """
 _PUBLIC = """
 ip -n {space} address add 203.0.113.5/32 dev eth0; ip -n {space} address add fd52::5/128 dev eth0 nodad
@@ -173,6 +185,27 @@ class Hypervisor:
         agent.stdin.flush()
         return agent.stdout.readline().decode().strip()
 
+    @contextmanager
+    def arriving(self) -> Iterator[Callable[[], set[str]]]:
+        """Yield what tells from which addresses the client was asked for something."""
+        sets = "".join(
+            f"add set inet t {name} {{ type {name}_addr; flags dynamic; }}\n"
+            f"add rule inet t p tcp dport 80 update @{name} {{ {kind} saddr }}\n"
+            for name, kind in (("ipv4", "ip"), ("ipv6", "ip6"))
+        )
+        chain = "add table inet t\nadd chain inet t p { type filter hook prerouting priority 0; }\n"
+        done = self.run("client", "nft -f -", (chain + sets).encode())
+        assert done.returncode == 0, done.stderr
+
+        def seen() -> set[str]:
+            texts = [self.says("client", f"nft list set inet t {name}") for name in ("ipv4", "ipv6")]
+            return {one.strip() for text in texts for one in _ELEMENTS.findall(text) for one in one.split(",")}
+
+        try:
+            yield seen
+        finally:
+            self.says("client", "nft delete table inet t")
+
     def rules(self, on: str = "hypervisor") -> str:
         """Return all rules of a hypervisor, whatever keeps them, without counters and handles."""
         legacy = "; ".join(
@@ -210,6 +243,21 @@ class Hypervisor:
             self.says(node, text)
         for name in (node, *machines):
             self.begin(name)
+
+    @contextmanager
+    def strangers(self) -> Iterator[None]:
+        """Have machines c and e on br9 of the first hypervisor, which routes for them; c has the addresses of a."""
+        self.says("hypervisor", _BRIDGE)
+        try:
+            for name, last in (("c", MACHINES["a"]), ("e", "9")):
+                if name not in self.agents:
+                    self.add(name)
+                    self.begin(name)
+                text = _CARD.replace("br0", "br9") + _STRANGER
+                self.says("hypervisor", text.format(name=name, space=self.space(name), last=last))
+            yield
+        finally:
+            self.says("hypervisor", "for one in br9 one-c one-e; do ip link delete $one; done")
 
     def settle(self, node: str, machines: Sequence[str], number: int) -> None:
         """Wait until all is found: the kernel learns neighbours and leaves addresses tentative for a moment."""

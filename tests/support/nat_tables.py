@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from remotes.vnm.alias_sdnat.alias_sdnat import Commands, Problem
 
 BUILT_IN = {"nat": ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"), "filter": ("INPUT", "FORWARD", "OUTPUT")}
-TARGETS = {"nat": ("DNAT", "SNAT"), "filter": ("RETURN", "DROP")}
+TARGETS = {"nat": ("DNAT", "SNAT", "CONNMARK"), "filter": ("RETURN", "DROP")}
 
 
 def check(holds: object, why: str) -> None:

@@ -5,6 +5,10 @@ address of the alias's parent NIC (DNAT), what that address sends out of the hos
 What is translated is routed, so that OpenNebula's security groups, which look at what a bridge passes, do not see it:
 it is held to the alias's groups here.
 
+A private address may be that of another machine, too, on another bridge, and with net.bridge.bridge-nf-call-iptables
+what such a bridge passes comes by here: what a card sends is known by its bridge as well. Where SNAT is made that is
+known by the connection's mark only: iptables never names there where a packet came in, nft since Linux 5.7.
+
 The classes and functions know neither the driver nor its names (``Names``): ``../hybrid/hybrid_node.py`` uses them.
 
 ``onehost sync`` copies this folder to the hosts; nothing else of the drivers is there. Python 3.6 (RHEL 8), standard
@@ -29,6 +33,7 @@ import shutil
 import subprocess
 import sys
 import time
+import zlib
 from typing import (
     Callable,
     Dict,
@@ -57,11 +62,12 @@ CHAINS = {  # of which table, and called from where
     "from": ("filter", ("FORWARD",)),  # what a card sends
     "notes": ("filter", ()),  # never run: what else belongs to a card
     "dnat": ("nat", ("PREROUTING", "OUTPUT")),
+    "sent": ("nat", ("PREROUTING",)),  # by which bridge it came; called before its elder, which ends NAT's chains
     "snat": ("nat", ("POSTROUTING",)),
 }
 # nft: NAT just before everybody else's, filters just before theirs.
 PRIORITY = {"PREROUTING": -110, "OUTPUT": -110, "POSTROUTING": 90, "FORWARD": -5}
-CHAIN_OF = {"in": "dnat", "out": "snat", "back": "snat", "via": "via", "to": "to"}
+CHAIN_OF = {"in": "dnat", "sent": "sent", "out": "snat", "back": "snat", "via": "via", "to": "to"}
 CHAIN_OF.update({"from": "from", "leaves": "from", "turns": "from"})  # anything else is a note
 PEER_KEYS = ("IP", "IP6", "IP6_GLOBAL", "IP6_ULA")  # of a security group's rule
 PROTOCOLS = {
@@ -74,6 +80,7 @@ PROTOCOLS = {
 }
 NEIGHBOURS = ("133", "134", "135", "136", "137")  # ICMPv6's neighbour discovery
 MAX_PORT = 65535
+MARKS = 0xFFF00000  # the bits of a connection's mark that tell by which bridge a card's packet came in
 INTERFACE = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.:@-]{0,14}")
 NUMBER = re.compile(r"[0-9]{1,9}")
 
@@ -111,7 +118,8 @@ NAMES = Names("alias_sdnat", "sdnat", "hybrid_alias", "hybrid-alias")
 class Rule(NamedTuple):
     """One rule; ``alias`` and ``parent`` are the addresses outside and inside.
 
-    NAT is ``in`` (DNAT), ``out`` (SNAT of what leaves), ``back`` (SNAT of what another alias sends back). Filters are
+    NAT is ``in`` (DNAT), ``out`` (SNAT of what leaves), ``back`` (SNAT of what another alias sends back), both of what
+    ``sent`` has marked where there is a bridge. Filters are
     ``via`` (its ``bridge`` is the digest of what is let through), ``to``, ``from``, ``leaves`` and ``turns`` (like
     ``out`` and ``back``; their ``alias`` is the digest); no digest: everything. Any other word is a note.
     """
@@ -325,7 +333,7 @@ def rules_of(vm: Vm, alias: Card, warn: Callable[[str], None]) -> Tuple[List[Rul
 
 def translation(vm: int, nic: int, alias: str, parent: str, bridge: str) -> List[Rule]:
     """With net.bridge.bridge-nf-call-iptables machines of one bridge pass NAT too: among them addresses stay."""
-    kinds = ("in", "out", "back") if bridge else ("in", "out")
+    kinds = ("in", "sent", "out", "back") if bridge else ("in", "out")
     return [Rule(vm, nic, what, alias, parent, "" if what == "in" else bridge) for what in kinds]
 
 
@@ -358,6 +366,7 @@ def filters_of(nat: Sequence[Rule], let_in: str, let_out: str) -> List[Rule]:
         if one.what == "in"
         else Rule(one.vm, one.nic, what[one.what], let_out, one.parent, one.bridge)
         for one in nat
+        if one.what != "sent"
     ]
 
 
@@ -588,20 +597,29 @@ def iptables_words(names: Names, rule: Rule) -> List[str]:
     if rule.chain == "notes":
         return comment
     let = ["-g", names.full(rule.group)] if rule.group else ["-j", "RETURN"]
-    leaves = ["-s", rule.parent, *(["!", "-o", rule.bridge] if rule.bridge else [])]
-    turns = ["-s", rule.parent, "-o", rule.bridge, "-m", "conntrack", "--ctstate", "DNAT"]
+    came, goes = (["-i", rule.bridge], ["-o", rule.bridge]) if rule.bridge else ([], [])
+    mark = f"{mark_of(rule.bridge):#x}/{MARKS:#x}"
+    marked = ["-m", "connmark", "--mark", mark] if rule.bridge else []
+    leaves = ["-s", rule.parent, *(["!", *goes] if rule.bridge else [])]
+    turns = ["-s", rule.parent, *goes, "-m", "conntrack", "--ctstate", "DNAT"]
     snat = ["-j", "SNAT", "--to-source", rule.alias]
     match, verdict = {
         "in": (["-d", rule.alias], ["-j", "DNAT", "--to-destination", rule.parent]),
-        "out": (leaves, snat),
-        "back": (turns, snat),
+        "sent": (["-s", rule.parent, *came], ["-j", "CONNMARK", "--set-xmark", mark]),
+        "out": ([*leaves, *marked], snat),
+        "back": ([*turns, *marked], snat),
         "via": (["-d", rule.parent, "-m", "conntrack", "--ctorigdst", rule.alias], let),
-        "to": (["-d", rule.parent], let),
-        "from": (["-s", rule.parent], let),
-        "leaves": (leaves, let),
-        "turns": (turns, let),
+        "to": (["-d", rule.parent, *goes], let),
+        "from": (["-s", rule.parent, *came], let),
+        "leaves": ([*leaves, *came], let),
+        "turns": ([*turns, *came], let),
     }[rule.what]
     return [*match, *comment, *verdict]
+
+
+def mark_of(bridge: str) -> int:
+    """Return what marks connections that came in by a bridge; never zero."""
+    return (zlib.crc32(bridge.encode()) & MARKS) | 0x100000
 
 
 def nft_entries(names: Names, text: str) -> List[Entry]:
@@ -670,7 +688,7 @@ def _nft_stand(names: Names, chain: str, table: str, there: Sequence[Tuple[str, 
     for hook, jump in names.jumps(chain):
         kind = f"type {CHAINS[chain][0]} hook {hook.lower()} priority {PRIORITY[hook]};"
         lines.append(f"add chain {table} {hook} {{ {kind} }}")
-        lines += [] if (hook, jump) in there else [f"add rule {table} {hook} {jump}"]
+        lines += [] if (hook, jump) in there else [f"insert rule {table} {hook} {jump}"]
     return lines
 
 
@@ -684,17 +702,22 @@ def nft_words(names: Names, rule: Rule) -> str:
     if rule.chain == "notes":
         return f"counter {comment}"
     let = f"goto {names.full(rule.group)}" if rule.group else "return"
+    came, goes = (f' iifname "{rule.bridge}"', f' oifname "{rule.bridge}"') if rule.bridge else ("", "")
+    mark = mark_of(rule.bridge)
+    marked = f" ct mark and {MARKS:#x} == {mark:#x}" if rule.bridge else ""
     leaves = f"{family} saddr {rule.parent}" + (f' oifname != "{rule.bridge}"' if rule.bridge else "")
-    turns = f'{family} saddr {rule.parent} oifname "{rule.bridge}" ct status dnat'
+    turns = f"{family} saddr {rule.parent}{goes} ct status dnat"
+    sets = f"ct mark set ct mark and {MARKS ^ 0xFFFFFFFF:#x} or {mark:#x}"
     return {
         "in": f"{family} daddr {rule.alias} dnat to {rule.parent} {comment}",
-        "out": f"{leaves} snat to {rule.alias} {comment}",
-        "back": f"{turns} snat to {rule.alias} {comment}",
+        "sent": f"{family} saddr {rule.parent}{came} {sets} {comment}",
+        "out": f"{leaves}{marked} snat to {rule.alias} {comment}",
+        "back": f"{turns}{marked} snat to {rule.alias} {comment}",
         "via": f"{family} daddr {rule.parent} ct original {family} daddr {rule.alias} {let} {comment}",
-        "to": f"{family} daddr {rule.parent} {let} {comment}",
-        "from": f"{family} saddr {rule.parent} {let} {comment}",
-        "leaves": f"{leaves} {let} {comment}",
-        "turns": f"{turns} {let} {comment}",
+        "to": f"{family} daddr {rule.parent}{goes} {let} {comment}",
+        "from": f"{family} saddr {rule.parent}{came} {let} {comment}",
+        "leaves": f"{leaves}{came} {let} {comment}",
+        "turns": f"{turns}{came} {let} {comment}",
     }[rule.what]
 
 

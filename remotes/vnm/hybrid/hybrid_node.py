@@ -88,8 +88,8 @@ class Run(engine.Run):
             if is_external(card):
                 rules += engine.filters_of(nat, let_in, let_out)
             else:
-                rules.append(engine.Rule(self.vm.id, nic, "to", let_in, place.target))
-                rules.append(engine.Rule(self.vm.id, nic, "from", let_out, place.target))
+                rules.append(engine.Rule(self.vm.id, nic, "to", let_in, place.target, place.bridge))
+                rules.append(engine.Rule(self.vm.id, nic, "from", let_out, place.target, place.bridge))
             rules += self._claims(nic, card, family, place.bridge)
         if not (rules or self._remembers):
             raise engine.Problem(f"VM {self.vm.id}: NIC {nic} has neither {' nor '.join(ADDRESS_KEYS.values())}")

@@ -65,23 +65,23 @@ def wanted(tables: NodeTables, nic: Mapping[str, str], *aliases: Mapping[str, st
 def test_an_address_that_the_guest_has_is_routed(host: NodeTables) -> None:
     assert wanted(host, HERE) == [
         Rule(4, 0, "at", PUBLIC, PUBLIC, "br0"),
-        Rule(4, 0, "to", "", PUBLIC),
-        Rule(4, 0, "from", "", PUBLIC),
+        Rule(4, 0, "to", "", PUBLIC, "br0"),
+        Rule(4, 0, "from", "", PUBLIC, "br0"),
     ]
 
 
 def test_another_one_is_exchanged(host: NodeTables) -> None:
     found = wanted(host, {**NIC, "HYBRID_ADDRESS": "10.0.0.8"})
-    assert [(one.what, one.alias, one.parent) for one in found if one.chain.endswith("nat")] == [
-        (what, "10.0.0.8", PUBLIC) for what in ("in", "out", "back")
+    assert [(one.what, one.alias, one.parent) for one in found if one.chain in ("dnat", "sent", "snat")] == [
+        (what, "10.0.0.8", PUBLIC) for what in ("in", "sent", "out", "back")
     ]
-    assert [one.what for one in found] == ["at", "in", "out", "back", "to", "from"]
+    assert [one.what for one in found] == ["at", "in", "sent", "out", "back", "to", "from"]
 
 
 def test_an_external_alias_leads_to_its_parent(host: NodeTables) -> None:
     found = wanted(host, PRIVATE, ALIAS_HERE)
     assert found[0] == Rule(4, 1, "at", "10.0.0.8", "192.168.150.5", "br0")  # on the parent's bridge
-    assert [one.what for one in found] == ["at", "in", "out", "back", "via", "leaves", "turns"]
+    assert [one.what for one in found] == ["at", "in", "sent", "out", "back", "via", "leaves", "turns"]
     found = wanted(host, HERE, ALIAS_HERE)
     assert [one.what for one in found if one.nic == 1] == ["at", "in", "via"]  # the machine sends with its own address
 

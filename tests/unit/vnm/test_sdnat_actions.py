@@ -68,6 +68,24 @@ def test_rules_are_made_once_and_taken_away_whole(tables: NatTables, action: str
     assert bare(tables)
 
 
+@pytest.mark.parametrize("programs", [("iptables", "ip6tables"), ("nft",)], ids="+".join)
+def test_what_marks_a_bridge_comes_before_what_ends_the_chains_of_nat(programs: Sequence[str]) -> None:
+    """Also where an older version of this driver was before, which marked nothing."""
+    tables = NatTables(programs)
+    act(tables, "post", [ALIAS], nic={**NIC, "BRIDGE": ""}, vm=3)
+    act(tables, "post", [SECOND])
+    hook = tables.iptables["iptables"].chains["PREROUTING"]
+    if "nft" in programs:
+        hook = [words for _, words in tables.nft["ip hybrid_alias"].chains["PREROUTING"][1]]
+    assert [one.split()[1] for one in hook] == ["hybrid-alias-sent", "hybrid-alias-dnat"]
+
+
+def test_each_bridge_has_a_mark_of_its_own_in_the_bits_for_it() -> None:
+    marks = {alias_sdnat.mark_of(name) for name in ("br0", "br1", "onebr.10", "onebr.11", "onebr12")}
+    assert len(marks) == 5
+    assert all(one & alias_sdnat.MARKS == one != 0 for one in marks)
+
+
 def test_pre_looks_and_changes_nothing(tables: NatTables) -> None:
     assert act(tables, "pre", [ALIAS]) == []
     assert tables.changes == []
@@ -194,7 +212,7 @@ def test_rules_move_when_nft_comes_to_a_host_that_had_only_iptables() -> None:
     assert bare(tables)
 
 
-@pytest.mark.parametrize("at", range(1, 9))
+@pytest.mark.parametrize("at", range(1, 10))
 def test_half_an_alias_is_taken_back(at: int) -> None:
     """Each command of iptables is a change of its own; the one that fails is told."""
     tables = NatTables(("iptables", "ip6tables"))
@@ -209,7 +227,7 @@ def test_half_an_alias_is_taken_back(at: int) -> None:
 
     tables.refuse = refuse
     problems = act(tables, "post", [ALIAS])
-    if at <= 6:  # that many rules has an alias
+    if at <= 7:  # that many rules has an alias
         assert problems == ["VM 4: iptables: Memory allocation problem."]
         assert comments(tables) == theirs
     else:

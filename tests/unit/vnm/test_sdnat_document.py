@@ -44,6 +44,7 @@ def test_the_recorded_documents_are_understood() -> None:
     assert rules_of(vm, alias, lambda _: None) == (
         [
             Rule(4, 1, "in", "198.51.100.8", "192.168.150.5"),
+            Rule(4, 1, "sent", "198.51.100.8", "192.168.150.5", "br0"),
             Rule(4, 1, "out", "198.51.100.8", "192.168.150.5", "br0"),
             Rule(4, 1, "back", "198.51.100.8", "192.168.150.5", "br0"),
             Rule(4, 1, "via", "198.51.100.8", "192.168.150.5"),
