@@ -192,7 +192,7 @@ def test_the_same_call_twice_and_at_once(guests: Guests) -> None:
     ("name", "code", "sentence"),
     [
         ("post", 1, "NIC 0: network 1 has no address range 0: it was deleted\n"),
-        ("post.nic_attach", 1, "NIC 0: network 1 has no address range 0: it was deleted\n"),
+        ("post.nic_attach", 1, "NIC_ALIAS 2: network 2 has no address range 0: it was deleted\n"),
         ("clean", 0, ""),
         ("vnet_create", 0, ""),
     ],
