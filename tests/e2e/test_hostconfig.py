@@ -197,9 +197,11 @@ def test_a_held_dpkg_lock_is_waited_for(node: Node) -> None:
     with node.connect() as session:
         # As dpkg does: a POSIX lock on the whole file, held for a while by somebody else.
         hold = (
-            "import fcntl,time; f=open('/var/lib/dpkg/lock-frontend','w'); fcntl.lockf(f,fcntl.LOCK_EX); time.sleep(4)"
+            "import fcntl,time; f=open('/var/lib/dpkg/lock-frontend','w'); fcntl.lockf(f,fcntl.LOCK_EX); "
+            "open('/run/held','w'); time.sleep(4)"
         )
-        session.run(f'python3 -c "{hold}" >/dev/null 2>&1 & sleep 0.5', timeout=30)
+        until_held = "while [ ! -e /run/held ]; do sleep 0.1; done; rm /run/held"
+        session.run(f'python3 -c "{hold}" >/dev/null 2>&1 & {until_held}', timeout=30)
         report = session.run_script(render([primitives.packages("r", ["pciutils"])]), lambda _: None, timeout=120)
     assert report.steps[0].status is StepStatus.CHANGED
     assert report.steps[0].seconds > 2

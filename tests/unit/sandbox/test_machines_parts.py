@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import shutil
+import threading
 from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hybrid_drivers.errors import ConfigError, SandboxError
-from hybrid_drivers.sandbox.machines import archive_key, cloudconfig, commands, leftovers, rootfs, sources
+from hybrid_drivers.sandbox.machines import archive_key, cgroups, cloudconfig, commands, leftovers, rootfs, sources
 from hybrid_drivers.sandbox.machines.__main__ import main
 from hybrid_drivers.sandbox.machines.none import NoMachines
 from hybrid_drivers.sandbox.machines.settings import SharedSettings
@@ -216,3 +218,22 @@ def test_machines_that_do_not_exist_have_addresses_of_their_own() -> None:
     assert not yard.running("m0")
     with pytest.raises(SandboxError, match="no machine m0"):
         yard.power_on("m0")
+
+
+def test_groups_that_go_away_while_they_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroups, "folders", lambda name: [tmp_path])
+    (tmp_path / "cgroup.procs").write_text("7\n0\n")
+    done = threading.Event()
+
+    def come_and_go() -> None:
+        while not done.is_set():
+            (tmp_path / "slice/scope/below").mkdir(parents=True)
+            shutil.rmtree(tmp_path / "slice")
+
+    other = threading.Thread(target=come_and_go)
+    other.start()
+    try:
+        assert {tuple(cgroups.processes("x")) for _ in range(1500)} == {(7,)}
+    finally:
+        done.set()
+        other.join()

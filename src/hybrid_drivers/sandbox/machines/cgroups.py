@@ -43,9 +43,9 @@ def processes(name: str) -> list[int]:
     """Return the ids of all processes in the group ``name`` and below it."""
     found: set[int] = set()
     for top in folders(name):
-        for path in top.rglob("cgroup.procs"):
-            with contextlib.suppress(OSError):  # it just went away
-                found.update(int(word) for word in path.read_text().split())
+        for folder, _, _ in os.walk(top):  # passes over what goes away meanwhile, as rglob() does not
+            with contextlib.suppress(OSError):
+                found.update(int(word) for word in (Path(folder) / "cgroup.procs").read_text().split())
     return sorted(found - {0})
 
 
@@ -74,12 +74,11 @@ def remove(name: str, limit: float = 5.0) -> None:
 
 
 def _remove_tree(top: Path) -> bool:
-    for path in [*sorted(top.rglob("*"), key=lambda one: len(one.parts), reverse=True), top]:
-        if path.is_dir():
-            try:
-                path.rmdir()
-            except FileNotFoundError:
-                continue
-            except OSError:  # busy until its last process is reaped
-                return False
+    for folder, _, _ in os.walk(top, topdown=False):
+        try:
+            Path(folder).rmdir()
+        except FileNotFoundError:
+            continue
+        except OSError:  # busy until its last process is reaped
+            return False
     return True
