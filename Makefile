@@ -3,7 +3,7 @@
 HOSTS ?= 1
 # Tests wait as well as work: for processes, time limits and, in the contract tests, for machines.
 WORKERS ?= $(shell expr 2 \* $$(nproc))
-CONTRACT_WORKERS ?= $(shell expr 4 \* $$(nproc))
+CONTRACT_WORKERS ?= $(shell expr 3 \* $$(nproc))
 # The tests on real machines wait for those. Each worker has a yard of its own, and a file's tests share machines.
 E2E_WORKERS ?= 3
 BIN := .venv/bin
