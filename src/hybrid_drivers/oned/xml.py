@@ -64,9 +64,9 @@ def _element(data: bytes | str, root: str, what: str, error: type[HybridError], 
 def as_drivers_get_it(vm: bytes, plugged: Collection[str]) -> bytes:
     """Return a ``<VM>`` with the last record of its history only, and just these cards marked as plugged in or out.
 
-    ``plugged`` are values of NIC_ID; the document has been read before.
+    ``plugged`` are values of NIC_ID. Raises: ConfigError.
     """
-    top = etree.fromstring(vm, etree.XMLParser(encoding="utf-8", resolve_entities=False, no_network=True))
+    top = _element(vm, "VM", "the document of a virtual machine", ConfigError, MAX_INPUT)
     records = sorted(top.findall("HISTORY_RECORDS/HISTORY"), key=lambda one: int(one.findtext("SEQ") or 0))
     for record in records[:-1]:
         if (above := record.getparent()) is not None:
