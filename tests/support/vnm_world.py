@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +16,7 @@ from tests.support.providers import OWNER
 
 from hybrid_drivers.agent import assignment_collector, vnm
 from hybrid_drivers.agent.address_locks import AddressLocks
+from hybrid_drivers.agent.address_repairs import AddressRepairs
 from hybrid_drivers.agent.assignment_collector import AssignmentCollector
 from hybrid_drivers.agent.parts import Parts
 from hybrid_drivers.agent.record import HostRecord
@@ -81,8 +82,19 @@ class World:
     def agent(self) -> None:
         """Begin a new agent: it remembers nothing."""
         self.locks = AddressLocks()
-        self.collector = AssignmentCollector(self.parts, self.locks, self.nodes, begin=lambda work: work())
-        self.networks = Networks(self.parts, self.nodes, self.locks, self.collector.note)
+        self.collector = AssignmentCollector(self.parts, self.locks)
+        self.networks = Networks(self.parts, self.nodes, self.locks, self.left)
+        repair = Networks(self.parts, self.nodes, self.locks, self.left).repair  # never one that has no time
+        self.repairs = AddressRepairs(self.parts, repair, begin=lambda work: work())
+
+    def left(self, blocks: Collection[str], vm_id: int) -> None:
+        for block in blocks:
+            self.collector.note(block)
+        self.repairs.note(vm_id)
+
+    @property
+    def busy(self) -> bool:
+        return self.collector.busy or self.repairs.busy
 
     def _range(self) -> dict[str, str]:
         one_by_one = self.bench.addresses.one_by_one
@@ -191,7 +203,7 @@ class World:
 
     def slow(self) -> None:
         """Let no time be left for anything."""
-        self.networks = Networks(self.parts, self.nodes, self.locks, self.collector.note, limit=-1.0)
+        self.networks = Networks(self.parts, self.nodes, self.locks, self.left, limit=-1.0)
 
     def freed(self, number: int) -> None:
         """The lease is given back: the address driver is told (``free_address``)."""
@@ -204,6 +216,7 @@ class World:
 
     def sweep(self) -> None:
         self.time += 1
+        self.repairs.sweep()
         self.collector.sweep()
 
     # --- what is looked at ----------------------------------------------------------------------------------------

@@ -7,13 +7,14 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from hybrid_drivers.agent import growth_answers, logs
 from hybrid_drivers.agent.accounts import Accounts
 from hybrid_drivers.agent.address_collector import AddressCollector
 from hybrid_drivers.agent.address_locks import AddressLocks
+from hybrid_drivers.agent.address_repairs import AddressRepairs
 from hybrid_drivers.agent.assignment_collector import AssignmentCollector
 from hybrid_drivers.agent.collector import Collector
 from hybrid_drivers.agent.configuring import Configuring
@@ -61,8 +62,9 @@ class HybridCore:
         self.assignments = AssignmentCollector(parts, locks)
         self._ipam = Ipam(parts, left=self.assignments.note)
         self.address_collector = AddressCollector(parts, self._ipam.reservations)
-        self._networks = Networks(parts, Nodes(parts), locks, self.assignments.note)
-        sdnat = Networks(parts, NoNodes(), locks, self.assignments.note)
+        self._networks = Networks(parts, Nodes(parts), locks, self._left)
+        self._repairs = AddressRepairs(parts, self._networks.repair)
+        sdnat = Networks(parts, NoNodes(), locks, self._left)
         self._hooks = AliasIp(parts.oned, HookAddresses(self._networks, sdnat))
         self._monitor_file = MonitorFile(parts)
         self._monitoring = Monitoring(parts, self.reconciler, self._monitor_file)
@@ -121,7 +123,7 @@ class HybridCore:
         if not collector.swept or collector.unasked or collector.hosts or collector.orphans:
             return True
         growing = self.growing.policies or not self.growing.looked
-        if self.address_collector.busy or self.assignments.busy or growing:
+        if self.address_collector.busy or self.assignments.busy or self._repairs.busy or growing:
             return True
         return bool(self._parts.departures.all() or self.reconciler.queue.keys())
 
@@ -159,8 +161,15 @@ class HybridCore:
                 next_sweep = now + (self._parts.settings.agent.sweep if self._sweep() else TICK)
             self._wake.wait(min(TICK, max(0.1, next_sweep - now)))
 
+    def _left(self, blocks: Collection[str], vm_id: int) -> None:
+        """Have what a failed action left looked after."""
+        for block in blocks:
+            self.assignments.note(block)
+        self._repairs.note(vm_id)
+
     def _sweep(self) -> bool:
-        return self._leading("the sweep", self.collector.sweep, self.address_collector.sweep, self.assignments.sweep)
+        addresses = (self.address_collector.sweep, self.assignments.sweep, self._repairs.sweep)
+        return self._leading("the sweep", self.collector.sweep, *addresses)
 
     def _grow(self) -> None:
         while not self._stop.is_set():

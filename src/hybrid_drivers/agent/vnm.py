@@ -11,9 +11,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 from hybrid_drivers.agent import record as records
 from hybrid_drivers.agent.address_locks import AddressLocks
@@ -57,22 +57,15 @@ class _Sent:
     all: bool = False
 
 
-class Left(Protocol):
-    """Is told of a block that a failed action may have left an address of somewhere, and of which machine."""
-
-    def __call__(self, block: str, vm_id: int | None = None) -> None:
-        """Have it looked at; ``block`` is empty when it is not known."""
-
-
 class Networks:
-    """Answers the actions, and tells ``left`` of what failed."""
+    """Answers the actions. ``left`` is told of a failed one: blocks it may have left addresses of, and the machine."""
 
     def __init__(
         self,
         parts: Parts,
         node: NodePart,
         locks: AddressLocks,
-        left: Left,
+        left: Callable[[Collection[str], int], None],
         limit: float = LIMIT,
     ) -> None:
         self._parts, self._node, self._locks, self._left, self._limit = parts, node, locks, left, limit
@@ -98,7 +91,7 @@ class Networks:
                 targets, broken = self._of_clean(action)
                 self._clean(action, targets, broken, until)
         except HybridError:
-            self._noted(action, targets)
+            self._left({one.block for one in targets}, action.vm_id)
             raise
         return Answer()
 
@@ -112,10 +105,6 @@ class Networks:
             HybridError: it could not be done; what could is, since the machine runs there.
         """
         return self._post(action, self._of_post(action), time.monotonic() + self._limit, still)
-
-    def _noted(self, action: actions.OnMachine, targets: list[Target]) -> None:
-        for block in {one.block for one in targets} or {""}:
-            self._left(block, action.vm_id)
 
     # --- post -----------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ class Site:
 
     def __init__(self, world: World) -> None:
         self.world, self.now = world, b""
-        sdnat = Networks(world.parts, NoNodes(), world.locks, world.collector.note)
+        sdnat = Networks(world.parts, NoNodes(), world.locks, world.left)
         addresses = HookAddresses(world.networks, sdnat)
         self.hook = AliasIp(self, addresses)  # type: ignore[arg-type] # it only reads
 

@@ -329,7 +329,7 @@ def test_the_sweep_looks_at_all_at_first_and_once_an_hour(world: World) -> None:
     world.post(7, 0, 0)
     world.leases = {}
     world.sweep()
-    assert not world.collector.busy
+    assert not world.busy
     assert world.where() == {0: 0}
     world.time += 3600
     world.sweep()
@@ -344,13 +344,13 @@ def test_the_sweep_looks_for_a_while_at_what_was_given_back_or_failed(world: Wor
     with pytest.raises(HostError):
         world.post(7, 0, 0, 1)
     world.sweep()
-    assert (world.collector.busy, world.where()) == (True, {0: 0})
+    assert (world.busy, world.where()) == (True, {0: 0})
     world.leases = {}
     world.sweep()
     assert world.where() == {}
     world.time += 30
     world.sweep()
-    assert not world.collector.busy
+    assert not world.busy
 
 
 def test_the_sweep_reads_leases_again_under_the_lock(world: World) -> None:

@@ -151,17 +151,17 @@ def test_a_live_migration_whose_post_failed_is_made_up_for(world: World) -> None
         world.post(7, 1, 0, 1, argv=0)
     world.moving.add(7)
     sweeps(world, 60)
-    assert (world.where(), world.collector.busy) == ({}, True)
+    assert (world.where(), world.busy) == ({}, True)
     world.running[7] = (1, (0, 1))
     fails(world)
     sweeps(world, 60)
-    assert (world.where(), world.collector.busy) == ({0: 1, 1: 1}, True)  # it runs there: only the node is to follow
+    assert (world.where(), world.busy) == ({0: 1, 1: 1}, True)  # it runs there: only the node is to follow
     world.nodes.failing.clear()
     sweeps(world, 300)
     assert world.where() == {0: 1, 1: 1}
     host, program, document = world.nodes.ran[-1]
     assert (host, program, document.count("<HYBRID_ADDRESS>")) == (1, "remote_post", 2)
-    assert not world.collector.busy
+    assert not world.busy
     told = len(world.nodes.ran)
     sweeps(world, 600)
     assert len(world.nodes.ran) == told
@@ -205,9 +205,9 @@ def test_what_does_not_run_on_a_rented_host_is_left_alone(world: World, host: in
         world.running[7] = (host, (0,))
     else:
         sweeps(world, 40)
-        assert not world.collector.busy
+        assert not world.busy
     sweeps(world, 4200)
-    assert (world.where(), world.nodes.ran, world.collector.busy) == ({}, [], False)
+    assert (world.where(), world.nodes.ran, world.busy) == ({}, [], False)
 
 
 def test_repairs_are_rarer_with_time_and_end_after_an_hour(world: World) -> None:
@@ -225,7 +225,7 @@ def test_repairs_are_rarer_with_time_and_end_after_an_hour(world: World) -> None
     world.nodes.meanwhile = tried
     sweeps(world, 4500)
     assert 10 < tries < 30
-    assert not world.collector.busy
+    assert not world.busy
     world.nodes.failing.clear()
     sweeps(world, 600)
     assert programs_ran(world) == []
@@ -246,7 +246,7 @@ def test_a_repair_leaves_what_it_could_send(world: World) -> None:
 
     with mock.patch.object(type(world.bench.addresses), "assign", staticmethod(assign)):
         world.sweep()
-    assert (world.where(), world.collector.busy) == ({0: 0}, True)
+    assert (world.where(), world.busy) == ({0: 0}, True)
     sweeps(world, 60)
     assert world.where() == {0: 0, 1: 0}
 
