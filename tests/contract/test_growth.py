@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.support.lab import CREATE, ONE_PROVIDER, calls, onehybrid, quick_lab
 
-from hybrid_drivers.agent.growth_view import GROWN
+from hybrid_drivers.agent.record import GROWN
 from hybrid_drivers.model import Host, HostState, Template
 from hybrid_drivers.oned.vms import Vms
 from hybrid_drivers.sandbox.lab import ENTRIES, Lab

@@ -22,9 +22,9 @@ from hybrid_drivers.agent.growth_offers import Range, offers_of
 from hybrid_drivers.agent.growth_policy import Policy
 from hybrid_drivers.agent.growth_schedule import Moment
 from hybrid_drivers.agent.growth_telling import describe, shape, told_events
-from hybrid_drivers.agent.growth_view import GROWN, Cloud, view_host, waiting
+from hybrid_drivers.agent.growth_view import Cloud, view_host, waiting
 from hybrid_drivers.agent.parts import Parts
-from hybrid_drivers.agent.record import IM_MAD
+from hybrid_drivers.agent.record import GROWN, IM_MAD
 from hybrid_drivers.agent.spec import BOOKKEEPING
 from hybrid_drivers.errors import ActionRefused, ConfigError, NoSuchObject
 from hybrid_drivers.model import Cluster, Host, Template, Value, Vm
@@ -70,8 +70,7 @@ class Growing:
         if not growing:
             return
         cloud = self._cloud(clusters)
-        gone = self._tidy(cloud, growing)
-        cloud = replace(cloud, hosts=[one for one in cloud.hosts if one.id not in gone])
+        cloud = replace(cloud, hosts=list(self._tidied(cloud, growing)))
         taken: set[int] = set()
         for cluster in growing:
             seen = replace(cloud, vms=[one for one in cloud.vms if one.id not in taken])
@@ -224,29 +223,39 @@ class Growing:
             kept = growth_memory.render(replace(memory, disabled={}))
             self._parts.oned.update_cluster(cluster.id, Template([(growth_memory.NAME, kept)]))
 
-    def _tidy(self, cloud: Cloud, growing: Iterable[Cluster]) -> set[int]:
-        """Finish or remove hosts that an agent was making when it was killed; return the ids of those removed.
+    def _tidied(self, cloud: Cloud, growing: Iterable[Cluster]) -> Iterator[Host]:
+        """Finish or remove hosts that an agent was making when it was killed; yield the hosts there are then.
 
-        None of them has rented anything, unless it is the default cluster itself that grows: there it is given back.
+        None of them has rented anything (``spec.resolve`` waits for the move), unless it is the default cluster itself
+        that grows: there it is given back. One that could not be moved counts where it belongs all the same: nothing
+        shall be ordered in its place.
         """
         names = {one.name: one for one in growing}
         ids = {str(one.id): one for one in growing}
-        gone: set[int] = set()
         for host in cloud.hosts:
             if host.im_mad != IM_MAD or host.cluster_id != DEFAULT_CLUSTER:
-                continue
-            provision, grown = host.template.vector("PROVISION"), host.template.vector(GROWN)
-            target = ids.get(grown.get("CLUSTER_ID", ""))
-            try:
-                if target is not None and target.id != DEFAULT_CLUSTER and "DEPLOY_ID" not in provision:
-                    self._objects.add_to_cluster(target.id, "host", host.id)
-                    self._ask(host.id)
-                elif not grown and not host.vm_ids and _is_stranded(host, provision, names):
-                    self._parts.oned.delete_host(host.id)
-                    gone.add(host.id)
-            except (NoSuchObject, ActionRefused) as exc:
-                log.warning("host %s (%s): %s", host.id, host.name, exc)
-        return gone
+                yield host
+            elif (kept := self._finished(host, names, ids)) is not None:
+                yield kept
+
+    def _finished(self, host: Host, names: Mapping[str, Cluster], ids: Mapping[str, Cluster]) -> Host | None:
+        """Move a host of the default cluster where its GROWTH says, or remove one that has none; None: it is gone."""
+        provision, grown = host.template.vector("PROVISION"), host.template.vector(GROWN)
+        target = ids.get(grown.get("CLUSTER_ID", ""))
+        kept: Host | None = host
+        try:
+            if target is not None and target.id != DEFAULT_CLUSTER and "DEPLOY_ID" not in provision:
+                kept = replace(host, cluster_id=target.id)
+                self._objects.add_to_cluster(target.id, "host", host.id)
+                self._ask(host.id)
+            elif not grown and not host.vm_ids and _is_stranded(host, provision, names):
+                self._parts.oned.delete_host(host.id)
+                return None
+        except NoSuchObject:
+            return None
+        except ActionRefused as exc:
+            log.warning("host %s (%s): %s", host.id, host.name, exc)
+        return kept
 
 
 def _is_stranded(host: Host, provision: Mapping[str, str], names: Mapping[str, Cluster]) -> bool:

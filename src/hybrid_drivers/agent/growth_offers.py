@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 
 from hybrid_drivers.agent.accounts import Account, Accounts
 from hybrid_drivers.agent.growth_policy import Policy
-from hybrid_drivers.agent.growth_view import GROWN
 from hybrid_drivers.agent.packing import Offer, Size
-from hybrid_drivers.agent.record import IM_MAD
+from hybrid_drivers.agent.record import GROWN, IM_MAD
 from hybrid_drivers.agent.settings import Settings
 from hybrid_drivers.agent.spec import merged
 from hybrid_drivers.model import Cluster, Host

@@ -13,14 +13,13 @@ from typing import Final
 
 from hybrid_drivers.agent.growth_model import NOTHING, HostView, Stage, Waiting
 from hybrid_drivers.agent.packing import Offer, Size
-from hybrid_drivers.agent.record import IM_MAD, HostRecord
+from hybrid_drivers.agent.record import GROWN, IM_MAD, HostRecord
 from hybrid_drivers.agent.record import read as read_record
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.model import Cluster, Host, HostState, OnedObject, Template, Value, Vm
 from hybrid_drivers.oned import requirements
 from hybrid_drivers.oned.requirements import HostFacts, Requirement
 
-GROWN: Final = "GROWTH"  # the vector on hosts that growing made
 SYSTEM_DATASTORE: Final = 1  # ``Datastore.h``
 KIB: Final = 1024
 NEVER_READY: Final = 7200.0  # seconds after which room that has not come is not counted on any more

@@ -15,6 +15,7 @@ from hybrid_drivers.model import Host, Machine, Template, Value
 from hybrid_drivers.oned.template import readable
 
 IM_MAD = "provision"
+GROWN = "GROWTH"  # the vector on hosts that growing made
 OF_THE_MACHINE = ("PROVISION_ADDRESS", "PROVISION_PEERS", "PROVISION_DRIFT")  # gone with it
 
 

@@ -17,6 +17,7 @@ import yaml
 
 from hybrid_drivers.agent.accounts import Account, Accounts
 from hybrid_drivers.agent.observed import Plan
+from hybrid_drivers.agent.record import GROWN
 from hybrid_drivers.agent.settings import Settings
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.hostconfig.configuration import compile_configuration
@@ -60,6 +61,11 @@ def resolve(host: Host, cluster: Cluster | None, settings: Settings, accounts: A
     shared = cluster.template.vector("PROVISION") if cluster else {}
     asked = merged(settings.provision, shared, own)
     rented = bool(own.get("DEPLOY_ID"))
+    meant = host.template.vector(GROWN).get("CLUSTER_ID", str(host.cluster_id))
+    if not rented and meant != str(host.cluster_id):  # where it is now may have a provider of its own
+        raise ConfigError(
+            f"host {host.name} is being made for cluster {meant} and not in it yet: growing moves it there"
+        )
     if not rented and not asked.keys() - BOOKKEEPING:
         where = f"host {host.name}" + (f" or cluster {cluster.name}" if cluster else "")
         raise ConfigError(f'no PROVISION on {where}: add PROVISION=[PROVIDER="...", PLAN="..."] to one of them')

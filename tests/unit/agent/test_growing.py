@@ -229,6 +229,20 @@ def test_killed_anywhere_it_ends_with_one_host(world: World, call: int) -> None:
     assert (host.cluster_id, host.template.vector("PROVISION")) == (100, {"PLAN": "small"})
 
 
+@pytest.mark.parametrize("least", ["0", "1"])
+def test_what_is_moved_into_its_cluster_counts_there_at_once(world: World, least: str) -> None:
+    """Killed before the move, the next pass makes it; whoever waits, or is to be there, has that host then."""
+    world.cluster(100, "edge", MIN_HOSTS=least)
+    world.vm(1, SCHED_REQUIREMENTS="CLUSTER_ID = 100")
+    world.oned.dies_before = 3
+    with pytest.raises(Killed):
+        world.sweep()
+    world.oned.dies_before = None
+    world.now += 30
+    world.sweep()
+    assert [one.cluster_id for one in world.oned.host_pool.values()] == [100]
+
+
 def test_a_stranded_host_of_the_default_cluster_is_given_back(world: World) -> None:
     """Killed between its making and its GROWTH, it has rented what the cluster itself says."""
     world.cluster(0, "default")

@@ -70,6 +70,16 @@ def spec(
     return resolve(one, group, settings or Settings(), cast(Accounts, book))
 
 
+def test_a_host_that_growing_makes_is_not_rented_before_it_is_in_its_cluster(book: Book) -> None:
+    """It is made in the default cluster, which may have a provider of its own; its maker may be killed there."""
+    grown: tuple[tuple[str, Value], ...] = (("GROWTH", {"CLUSTER_ID": "104"}),)
+    with pytest.raises(ConfigError, match="host edge1 is being made for cluster 104 and not in it yet"):
+        spec(book, cluster={"PROVIDER": "acme"}, host={"PLAN": "p"}, more=grown)
+    assert spec(book, cluster={"PROVIDER": "acme"}, host={"PLAN": "p", "DEPLOY_ID": "m-1"}, more=grown)
+    here: tuple[tuple[str, Value], ...] = (("GROWTH", {"CLUSTER_ID": "100"}),)
+    assert spec(book, cluster={"PROVIDER": "acme"}, host={"PLAN": "p"}, more=here)
+
+
 def encoded(yaml: str) -> str:
     return base64.b64encode(yaml.encode()).decode()
 
