@@ -19,13 +19,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from hybrid_drivers.agent.growth import decide
-from hybrid_drivers.agent.growth_memory import Memory
-from hybrid_drivers.agent.growth_model import Order, State
-from hybrid_drivers.agent.growth_policy import Policy
-from hybrid_drivers.agent.growth_schedule import Moment
-from hybrid_drivers.agent.growth_view import Cloud, view_host, waiting
-from hybrid_drivers.agent.packing import Offer, Size
+from hybrid_drivers.agent.growth.decide import decide
+from hybrid_drivers.agent.growth.memory import Memory
+from hybrid_drivers.agent.growth.model import Order, State
+from hybrid_drivers.agent.growth.packing import Offer, Size
+from hybrid_drivers.agent.growth.policy import Policy
+from hybrid_drivers.agent.growth.schedule import Moment
+from hybrid_drivers.agent.growth.view import Cloud, view_host, waiting
 from hybrid_drivers.model import Cluster, Host, HostState, OnedObject, Template, Value, Vm
 
 NOW, GIB = 1_764_000_000.0, 1024 * 1024

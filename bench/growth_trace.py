@@ -29,9 +29,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.support.growth_world import OFFERS, GrowthWorld, Machine, Provider, Vm, burst, diurnal, offer, sawtooth
 
-from hybrid_drivers.agent.growth_memory import HOUR
-from hybrid_drivers.agent.growth_model import Stage
-from hybrid_drivers.agent.growth_policy import Policy
+from hybrid_drivers.agent.growth.memory import HOUR
+from hybrid_drivers.agent.growth.model import Stage
+from hybrid_drivers.agent.growth.policy import Policy
 
 PLAN = OFFERS[1]
 STEP = 30.0

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from hybrid_drivers.agent.growth import decide
-from hybrid_drivers.agent.growth_limits import AHEAD
-from hybrid_drivers.agent.growth_memory import HOUR, Memory, read, render
-from hybrid_drivers.agent.growth_model import Delete, Disable, Enable, HostView, Order, Stage, State, Waiting
-from hybrid_drivers.agent.growth_policy import Policy
-from hybrid_drivers.agent.growth_schedule import Moment
-from hybrid_drivers.agent.packing import Offer, Size
+from hybrid_drivers.agent.growth.decide import decide
+from hybrid_drivers.agent.growth.limits import AHEAD
+from hybrid_drivers.agent.growth.memory import HOUR, Memory, read, render
+from hybrid_drivers.agent.growth.model import Delete, Disable, Enable, HostView, Order, Stage, State, Waiting
+from hybrid_drivers.agent.growth.packing import Offer, Size
+from hybrid_drivers.agent.growth.policy import Policy
+from hybrid_drivers.agent.growth.schedule import Moment
 
 GIB = 1024 * 1024  # KiB
 OFFERS = (

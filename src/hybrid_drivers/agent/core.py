@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from hybrid_drivers.agent import growth_answers, logs
+from hybrid_drivers.agent import logs
 from hybrid_drivers.agent.accounts import Accounts
 from hybrid_drivers.agent.address_collector import AddressCollector
 from hybrid_drivers.agent.address_locks import AddressLocks
@@ -19,7 +19,8 @@ from hybrid_drivers.agent.assignment_collector import AssignmentCollector
 from hybrid_drivers.agent.collector import Collector
 from hybrid_drivers.agent.configuring import Configuring
 from hybrid_drivers.agent.departures import Departures
-from hybrid_drivers.agent.growing import Growing
+from hybrid_drivers.agent.growth import answers as growth_answers
+from hybrid_drivers.agent.growth.growing import Growing
 from hybrid_drivers.agent.hook_addresses import HookAddresses, NoNodes
 from hybrid_drivers.agent.hooks import AliasIp
 from hybrid_drivers.agent.im import Monitoring

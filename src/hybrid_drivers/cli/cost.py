@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 import click
 
-from hybrid_drivers.agent import growth_memory
-from hybrid_drivers.agent.growth_memory import HOUR
+from hybrid_drivers.agent.growth import memory as growth_memory
+from hybrid_drivers.agent.growth.memory import HOUR
 from hybrid_drivers.agent.record import IM_MAD
 from hybrid_drivers.config import Location
 from hybrid_drivers.model import Cluster, Host

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from hybrid_drivers.agent import growth_memory
-from hybrid_drivers.agent.growth_memory import Memory
+from hybrid_drivers.agent.growth import memory as growth_memory
+from hybrid_drivers.agent.growth.memory import Memory
 from hybrid_drivers.cli import cost, growth
 from hybrid_drivers.model import Cluster, Host, HostState, Template
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from hybrid_drivers.agent.growth_schedule import Moment, Window, read_schedule
+from hybrid_drivers.agent.growth.schedule import Moment, Window, read_schedule
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.model import Template
 

@@ -8,7 +8,7 @@ from functools import cache
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybrid_drivers.agent.packing import Counts, Group, NewHost, Offer, Size, cheapest, place
+from hybrid_drivers.agent.growth.packing import Counts, Group, NewHost, Offer, Size, cheapest, place
 
 PLANS = ("small", "large", "fat")
 ALL = frozenset(PLANS)

@@ -15,14 +15,15 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
-from hybrid_drivers.agent import growth_memory, growth_policy
-from hybrid_drivers.agent.growth import decide, is_changed
-from hybrid_drivers.agent.growth_model import Action, Decision, Disable, Enable, HostView, Order, State
-from hybrid_drivers.agent.growth_offers import Range, offers_of
-from hybrid_drivers.agent.growth_policy import Policy
-from hybrid_drivers.agent.growth_schedule import Moment
-from hybrid_drivers.agent.growth_telling import describe, shape, told_events
-from hybrid_drivers.agent.growth_view import Cloud, view_host, waiting
+from hybrid_drivers.agent.growth import memory as growth_memory
+from hybrid_drivers.agent.growth import policy as growth_policy
+from hybrid_drivers.agent.growth.decide import decide, is_changed
+from hybrid_drivers.agent.growth.model import Action, Decision, Disable, Enable, HostView, Order, State
+from hybrid_drivers.agent.growth.offers import Range, offers_of
+from hybrid_drivers.agent.growth.policy import Policy
+from hybrid_drivers.agent.growth.schedule import Moment
+from hybrid_drivers.agent.growth.telling import describe, shape, told_events
+from hybrid_drivers.agent.growth.view import Cloud, view_host, waiting
 from hybrid_drivers.agent.parts import Parts
 from hybrid_drivers.agent.record import GROWN, IM_MAD
 from hybrid_drivers.agent.spec import BOOKKEEPING

@@ -11,10 +11,10 @@ from typing import Any, cast
 import pytest
 
 from hybrid_drivers.agent.accounts import Accounts
-from hybrid_drivers.agent.growing import Growing
-from hybrid_drivers.agent.growth_memory import read
-from hybrid_drivers.agent.growth_model import Disable, Order
-from hybrid_drivers.agent.growth_telling import describe
+from hybrid_drivers.agent.growth.growing import Growing
+from hybrid_drivers.agent.growth.memory import read
+from hybrid_drivers.agent.growth.model import Disable, Order
+from hybrid_drivers.agent.growth.telling import describe
 from hybrid_drivers.agent.parts import Parts
 from hybrid_drivers.agent.settings import Settings
 from hybrid_drivers.clock import SystemClock

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybrid_drivers.agent.growth_policy import Policy, read_policy
-from hybrid_drivers.agent.growth_schedule import Moment, read_schedule
+from hybrid_drivers.agent.growth.policy import Policy, read_policy
+from hybrid_drivers.agent.growth.schedule import Moment, read_schedule
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.model import Template
 

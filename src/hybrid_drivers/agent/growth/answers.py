@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from hybrid_drivers.agent.growing import EVENT, Growing, Look
-from hybrid_drivers.agent.growth_model import Action, Delete, HostView, Order
-from hybrid_drivers.agent.growth_telling import describe
+from hybrid_drivers.agent.growth.growing import EVENT, Growing, Look
+from hybrid_drivers.agent.growth.model import Action, Delete, HostView, Order
+from hybrid_drivers.agent.growth.telling import describe
 from hybrid_drivers.errors import AgentError
 from hybrid_drivers.oned.process import Answer, Call
 

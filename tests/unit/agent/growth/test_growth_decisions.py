@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.growth_world import GIB, OFFERS, PLANS, GrowthWorld, Provider, Vm, burst, diurnal, sawtooth
 
-from hybrid_drivers.agent.growth import decide, is_changed
-from hybrid_drivers.agent.growth_memory import HOUR, Memory, read, render
-from hybrid_drivers.agent.growth_model import (
+from hybrid_drivers.agent.growth.decide import decide, is_changed
+from hybrid_drivers.agent.growth.memory import HOUR, Memory, read, render
+from hybrid_drivers.agent.growth.model import (
     Decision,
     Delete,
     Disable,
@@ -25,9 +25,9 @@ from hybrid_drivers.agent.growth_model import (
     State,
     Waiting,
 )
-from hybrid_drivers.agent.growth_policy import Policy
-from hybrid_drivers.agent.growth_schedule import Moment, read_schedule
-from hybrid_drivers.agent.packing import Offer, Size
+from hybrid_drivers.agent.growth.packing import Offer, Size
+from hybrid_drivers.agent.growth.policy import Policy
+from hybrid_drivers.agent.growth.schedule import Moment, read_schedule
 
 NOW = 1_000_000.0
 POLICY = Policy(max_hosts=8)

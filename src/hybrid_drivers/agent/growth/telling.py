@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
-from hybrid_drivers.agent.growth_model import Action, Delete, Disable, Enable, Order
+from hybrid_drivers.agent.growth.model import Action, Delete, Disable, Enable, Order
 from hybrid_drivers.oned.template import readable
 
 EVENTS: Final = 20  # so many of the last are kept on the cluster

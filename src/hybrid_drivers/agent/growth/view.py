@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from hybrid_drivers.agent.growth_model import NOTHING, HostView, Stage, Waiting
-from hybrid_drivers.agent.packing import Offer, Size
+from hybrid_drivers.agent.growth.model import NOTHING, HostView, Stage, Waiting
+from hybrid_drivers.agent.growth.packing import Offer, Size
 from hybrid_drivers.agent.record import GROWN, IM_MAD, HostRecord
 from hybrid_drivers.agent.record import read as read_record
 from hybrid_drivers.errors import ConfigError

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from hybrid_drivers.agent.growth_model import Stage, Waiting
-from hybrid_drivers.agent.growth_view import Cloud, facts_of, view_host, waiting
-from hybrid_drivers.agent.packing import Offer, Size
+from hybrid_drivers.agent.growth.model import Stage, Waiting
+from hybrid_drivers.agent.growth.packing import Offer, Size
+from hybrid_drivers.agent.growth.view import Cloud, facts_of, view_host, waiting
 from hybrid_drivers.model import Cluster, Host, HostState, OnedObject, Template, Value, Vm
 from hybrid_drivers.oned.requirements import parse
 

@@ -5,7 +5,7 @@ ordered twice. What must hold whatever happens:
 
 * no order over a limit of the policy: hosts, cost of an hour and of the month, orders an hour;
 * only hosts made by growing are given back, never below MIN_HOSTS or WARM_HOSTS, never one that is PROTECTED, has a
-  VM, or is needed by a waiting one (``growth_shrink``);
+  VM, or is needed by a waiting one (``shrink``);
 * a host is disabled first and deleted in a later pass, which saw it disabled and still empty: the scheduler places
   nothing on a disabled host (``SchedulerManagerDriver.cc``: state 2 only), so no VM comes between look and deed;
 * after an order nothing is given back, after that nothing is ordered, for COOLDOWN: no flapping. Only the floors
@@ -17,11 +17,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from hybrid_drivers.agent.growth_limits import Budget, settle
-from hybrid_drivers.agent.growth_memory import Memory
-from hybrid_drivers.agent.growth_model import Action, Decision, Delete, Enable, HostView, Order, Stage, State, Waiting
-from hybrid_drivers.agent.growth_shrink import give_back, retire
-from hybrid_drivers.agent.packing import Counts, Group, NewHost, Offer, cheapest, place
+from hybrid_drivers.agent.growth.limits import Budget, settle
+from hybrid_drivers.agent.growth.memory import Memory
+from hybrid_drivers.agent.growth.model import Action, Decision, Delete, Enable, HostView, Order, Stage, State, Waiting
+from hybrid_drivers.agent.growth.packing import Counts, Group, NewHost, Offer, cheapest, place
+from hybrid_drivers.agent.growth.shrink import give_back, retire
 
 _ORDER_OF_ROOM = {Stage.USABLE: 0, Stage.DISABLED: 1, Stage.COMING: 2}
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Union
 
-from hybrid_drivers.agent.growth_memory import Memory
-from hybrid_drivers.agent.growth_policy import Policy
-from hybrid_drivers.agent.growth_schedule import Moment
-from hybrid_drivers.agent.packing import Offer, Size
+from hybrid_drivers.agent.growth.memory import Memory
+from hybrid_drivers.agent.growth.packing import Offer, Size
+from hybrid_drivers.agent.growth.policy import Policy
+from hybrid_drivers.agent.growth.schedule import Moment
 
 NOTHING = Size(0, 0)
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hybrid_drivers.agent.accounts import Account, Accounts
-from hybrid_drivers.agent.growth_policy import Policy
-from hybrid_drivers.agent.packing import Offer, Size
+from hybrid_drivers.agent.growth.packing import Offer, Size
+from hybrid_drivers.agent.growth.policy import Policy
 from hybrid_drivers.agent.record import GROWN, IM_MAD
 from hybrid_drivers.agent.settings import Settings
 from hybrid_drivers.agent.spec import merged

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from hybrid_drivers.agent.growth_memory import HOUR, Memory
-from hybrid_drivers.agent.growth_model import HostView, State
-from hybrid_drivers.agent.packing import Offer
+from hybrid_drivers.agent.growth.memory import HOUR, Memory
+from hybrid_drivers.agent.growth.model import HostView, State
+from hybrid_drivers.agent.growth.packing import Offer
 
 AHEAD: Final = 24 * HOUR  # MAX_COST_MONTH counts what all hosts cost from now on for so long, or until the month's end
 

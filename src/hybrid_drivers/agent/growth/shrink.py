@@ -1,4 +1,4 @@
-"""Which hosts are given back: disabled in one pass, deleted in a later one (see ``growth``)."""
+"""Which hosts are given back: disabled in one pass, deleted in a later one (see ``decide``)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from hybrid_drivers.agent.growth_memory import Memory
-from hybrid_drivers.agent.growth_model import Delete, Disable, HostView, Stage, State
+from hybrid_drivers.agent.growth.memory import Memory
+from hybrid_drivers.agent.growth.model import Delete, Disable, HostView, Stage, State
 
 EDGE: Final = 300.0  # seconds before the end of a piece that is paid for: time enough to disable, look again and delete
 
