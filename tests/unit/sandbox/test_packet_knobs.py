@@ -76,7 +76,7 @@ def test_the_quota_is_422(account: Account) -> None:
 
 
 def test_lists_lag_but_the_device_itself_is_known(account: Account) -> None:
-    account.knobs(list_lag=0.4)
+    account.knobs(list_lag=1.5)
     device = account.create()
     assert account.listed() == []
     assert account.get(device)["id"] == device
