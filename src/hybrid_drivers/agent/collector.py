@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 
 from hybrid_drivers.agent.accounts import Account
 from hybrid_drivers.agent.observed import Phase
-from hybrid_drivers.agent.observer import drift_due
+from hybrid_drivers.agent.observer import difference_of, drift_due
 from hybrid_drivers.agent.parts import Parts
 from hybrid_drivers.agent.reconciler import Reconciler
 from hybrid_drivers.agent.record import IM_MAD, HostRecord, read
@@ -117,7 +117,7 @@ class Collector:
         return listed
 
     def _hosts(self, hosts: list[Host], listed: list[tuple[Account, tuple[Machine, ...]]]) -> None:
-        running = {m.id for _, machines in listed for m in machines if m.state is MachineState.RUNNING}
+        running = {m.id: m for _, machines in listed for m in machines if m.state is MachineState.RUNNING}
         ours = [read(host) for host in hosts if host.im_mad == IM_MAD]
         self.hosts, self.ready = len(ours), sum(record.ready for record in ours)
         self.drifting = sum(record.ready and record.drift + record.difference != "" for record in ours)
@@ -131,19 +131,17 @@ class Collector:
             if host_id not in there:  # deleted without a word; its machine's tags may be gone, too
                 self._reconciler.ask(host_id)
 
-    def _wants_attention(self, record: HostRecord, running: set[str]) -> bool:
+    def _wants_attention(self, record: HostRecord, running: Mapping[str, Machine]) -> bool:
         if record.failure is not None:
             shown = record.host.template.text("PROVISION_STATE")
             late = record.host.state in (HostState.INIT, HostState.MONITORING_INIT) or shown != Phase.ERROR.value
             return late or (record.failure.until_empty and not record.host.vm_ids)
+        machine = running.get(record.deploy_id)
+        if not record.ready or record.stopped or machine is None:
+            return True
+        changed = difference_of(self._parts, record, machine) != record.difference
         trouble = record.host.template.text("PROVISION_ERROR") != ""
-        return (
-            not record.ready
-            or record.stopped
-            or record.deploy_id not in running
-            or trouble
-            or drift_due(self._parts, record)
-        )
+        return changed or trouble or drift_due(self._parts, record)
 
     def _machines(self, hosts: list[Host], listed: list[tuple[Account, tuple[Machine, ...]]], *, release: bool) -> None:
         recorded = {host.id: host.template.vector("PROVISION").get("DEPLOY_ID", "") for host in hosts}

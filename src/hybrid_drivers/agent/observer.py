@@ -98,7 +98,7 @@ class Observer:
             replaced=record.replaced,
             replacing=record.replacing,
             noted=record.noted.get("ID") == record.deploy_id,
-            difference=self._difference(record, machines),
+            difference=difference_of(parts, record, next((m for m in machines if m.id == record.deploy_id), None)),
             shown_difference=record.difference,
         )
         return View(record=record, spec=spec, memory=memory, observed=observed)
@@ -144,13 +144,6 @@ class Observer:
         memory.stopped_since = (memory.stopped_since or now) if stopped else None
         return snapshot.asked_at, machines
 
-    def _difference(self, record: HostRecord, machines: list[Machine]) -> str:
-        recorded = next((m for m in machines if m.id == record.deploy_id), None)
-        if recorded is None or not record.ready:
-            return ""
-        noted = record.noted if record.noted.get("ID") == recorded.id else {}
-        return readable(remedy.differences(noted, self._parts.owner(), record.host.id, recorded))
-
     def _renamed(self, record: HostRecord, spec: Spec | None, machines: list[Machine]) -> bool:
         if spec is None or spec.attributes.get("RENAME", "yes").lower() in ("no", "false"):
             return True
@@ -172,6 +165,14 @@ def _moved(record: HostRecord, machines: list[Machine]) -> bool:
         return False
     address = next((m.address() for m in machines if m.id == record.deploy_id), None)
     return address is not None and address != record.address
+
+
+def difference_of(parts: Parts, record: HostRecord, machine: Machine | None) -> str:
+    """Return in what the machine of a READY host differs from what was recorded of it, as the host says it."""
+    if machine is None or not record.ready:
+        return ""
+    noted = record.noted if record.noted.get("ID") == machine.id else {}
+    return readable(remedy.differences(noted, parts.owner(), record.host.id, machine))
 
 
 def upkeep_of(parts: Parts, record: HostRecord) -> Upkeep:

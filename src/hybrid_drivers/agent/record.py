@@ -185,6 +185,8 @@ def as_replaced(record: HostRecord, now: float, reason: str) -> Template:
     """Say that the machine of a READY host is given up for another one; it is not READY any more."""
     step = f"machine {record.deploy_id} is to be replaced"
     pairs: list[tuple[str, Value]] = [("PROVISION_READY", ""), ("PROVISION_REPLACING", record.deploy_id)]
+    if record.address:
+        pairs.append(("PROVISION_ADDRESS", ""))  # nobody shall send to it any more
     counted = _one_more("PROVISION_REPLACED", record.replaced, now, remedy.DAY)
     return Template([*pairs, counted, *state(Phase.DELETING, step=step, problem=reason, since=now)])
 
