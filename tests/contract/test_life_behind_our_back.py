@@ -12,6 +12,8 @@ from hybrid_drivers.sandbox.ec2_api import Ec2Simulator
 from hybrid_drivers.sandbox.lab import Lab
 from hybrid_drivers.sandbox.packet_api import PacketSimulator
 
+# which call switches a machine on, and the number of it after somebody's own
+SWITCH = {"packet": ("POST /devices/{id}/actions", 2), "ec2": ("StartInstances", 1)}
 both = pytest.mark.parametrize("provider", ONE_PROVIDER)
 
 
@@ -51,12 +53,13 @@ def machine_of(host: Host) -> str:
 
 @both
 def test_a_stopped_machine_is_switched_on_and_the_host_is_ready_again(provider: str) -> None:
-    with quick_lab(provider, provision={"WHEN_STOPPED": "power-on"}, starting=1.0) as lab:
+    with quick_lab(provider, provision={"WHEN_STOPPED": "power-on"}) as lab:
         somebody, host_id = Somebody(lab), lab.create("edge1")
         machine = machine_of(lab.wait_ready(host_id))
         somebody.stop(machine)
         wait_told(lab, host_id, "PROVISION_STATE", "STOPPED")
-        wait_told(lab, host_id, "PROVISION_SWITCHED_ON", "1")
+        lab.wait(lambda: lab.simulator.calls.get(SWITCH[provider][0], 0) == SWITCH[provider][1])
+        assert told(lab, host_id, "PROVISION_SWITCHED_ON")  # written before
         lab.kill_agent()
         onehybrid(lab, "agent", "run")
         host = lab.wait_ready(host_id)

@@ -74,7 +74,7 @@ class Collector:
             self._hosts(hosts, listed)
         self._machines(hosts, listed, release=not look_only)
         self._stopped = [found for host in hosts if (found := stopped(read(host), listed))]
-        self.swept = True
+        self.swept = self.swept or not look_only
 
     def report(self) -> dict[str, object]:
         """Return what the last look found, for ``onehybrid gc``; what is no unix time is in seconds."""
@@ -139,7 +139,8 @@ class Collector:
         machine = running.get(record.deploy_id)
         if not record.ready or record.stopped or machine is None:
             return True
-        changed = difference_of(self._parts, record, machine) != record.difference
+        unknown = record.noted.get("ID") != machine.id
+        changed = unknown or difference_of(self._parts, record, machine) != record.difference
         trouble = record.host.template.text("PROVISION_ERROR") != ""
         return changed or trouble or drift_due(self._parts, record)
 

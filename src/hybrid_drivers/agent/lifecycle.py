@@ -116,9 +116,8 @@ def _look_again(o: Observed, plan: Plan, settled_at: float) -> Step:
 
 
 def _recorded_but_absent(o: Observed, plan: Plan) -> Step:
-    if o.leaving and not o.ready:
-        text = f"giving machine {o.deploy_id} back; another follows"
-        return Wait(seconds=plan.limits.poll, phase=Phase.DELETING, text=text)
+    if o.leaving and o.replacing == o.deploy_id and not o.ready:
+        return remedy.until_gone(o, plan)
     phase = Phase.READY if o.ready else Phase.DEPLOYING
     since = o.absent_since if o.absent_since is not None else o.now
     if o.now - since < plan.limits.settle:

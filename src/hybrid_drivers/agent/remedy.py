@@ -50,7 +50,7 @@ def _power_on(o: Observed, plan: Plan, machine: Machine, problem: str) -> Step:
     tries = recent(o.switched_on, o.now, HOUR)
     failed = f" (the last: {o.switch_problem})" if o.switch_problem else ""
     if tries:
-        told = f"{problem}; switched on {len(tries)} times within an hour{failed}"
+        told = f"{problem}; tries to switch it on within an hour: {len(tries)}{failed}"
         if len(tries) >= SWITCHES:
             return Rest(phase=Phase.STOPPED, problem=f"{told}: start it at the provider, or delete the host")
         due = max(tries) + max(FIRST_PAUSE * 2.0 ** (len(tries) - 1), plan.limits.settle)
@@ -94,6 +94,15 @@ def give_back(o: Observed, plan: Plan, machine: Machine) -> Step:
     if 0 < left <= pause:
         return Wait(seconds=min(left, plan.limits.poll), phase=Phase.DELETING, text=text)
     return GiveBack(machine=machine)
+
+
+def until_gone(o: Observed, plan: Plan) -> Step:
+    """Wait for the machine that is given back; the next one is rented after it."""
+    overdue = o.now - max(o.replaced, default=o.now) > plan.limits.delete
+    problem = f"machine {o.deploy_id} is not gone at {plan.provider} yet, so none is rented in its place: see there"
+    text = f"giving machine {o.deploy_id} back; another follows"
+    seconds = plan.limits.poll
+    return Wait(seconds=seconds, phase=Phase.DELETING, text=text, problem=problem if overdue else "")
 
 
 def recent(times: Sequence[float], now: float, within: float) -> tuple[float, ...]:

@@ -6,6 +6,7 @@ Each method returns the seconds until the next look at the host; None: not befor
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 
 from hybrid_drivers.agent import decision, peers, remedy
 from hybrid_drivers.agent import record as records
@@ -17,10 +18,10 @@ from hybrid_drivers.agent.parts import Parts
 from hybrid_drivers.agent.queue import Ask
 from hybrid_drivers.agent.reporter import Shown
 from hybrid_drivers.agent.spec import Spec
-from hybrid_drivers.errors import MachineGone, ProviderError
+from hybrid_drivers.errors import ActionRefused, AllocateRefused, ProviderError
 from hybrid_drivers.model import HostState, MachineState, Template
 from hybrid_drivers.oned.template import readable
-from hybrid_drivers.providers.base import Power
+from hybrid_drivers.providers.base import Power, Provider
 
 log = logging.getLogger(__name__)
 
@@ -63,13 +64,8 @@ class RemedyWork:
         return None
 
     def _power_on(self, view: View, spec: Spec, step: decision.PowerOn) -> Pause:
-        host, provider, memory = view.record.host, spec.account.provider, view.memory
-        if not isinstance(provider, Power):
-            raise AssertionError("a machine to be switched on by a provider that cannot")
-        try:
-            if provider.get(step.machine.id).state is not MachineState.STOPPED:  # the lists are older
-                return self._look_again(view, spec)
-        except MachineGone:
+        host, memory, provider = view.record.host, view.memory, spec.account.provider
+        if not self._is_stopped(provider, step.machine.id):  # the lists are older
             return self._look_again(view, spec)
         text = f"switching machine {step.machine.id} on, try {step.number} of {remedy.SWITCHES} within an hour"
         problem = f"machine {step.machine.id} was stopped at {spec.account.name}"
@@ -77,13 +73,20 @@ class RemedyWork:
         self._parts.oned.update_host(host.id, records.as_switched_on(view.record, now, text, problem))
         log.warning("host %s (%s): %s: %s", host.id, host.name, problem, text)
         try:
-            provider.power_on(step.machine.id)
+            power_of(provider).power_on(step.machine.id)
         except ProviderError as exc:  # no reason to give a working host up: it is tried again, then shown
             memory.switch_problem = str(exc)
             log.warning("host %s (%s): machine %s is not switched on: %s", host.id, host.name, step.machine.id, exc)
             return None
         memory.switch_problem = ""
         return self._look_again(view, spec)
+
+    def _is_stopped(self, provider: Provider, machine_id: str) -> bool:
+        try:
+            return provider.get(machine_id).state is MachineState.STOPPED
+        except ProviderError as exc:  # a host that was READY is not given up for that
+            log.info("machine %s cannot be looked at: %s", machine_id, exc)
+            return False
 
     def _look_again(self, view: View, spec: Spec) -> Pause:
         view.memory.looked_from = self._parts.clock.now()
@@ -111,6 +114,9 @@ class RemedyWork:
         self._parts.reporter.show(host.id, shown)  # no capacity from now on
         if view.record.address:
             self._ask(peers.KEY, self._parts.peers.window)
+        if host.name != view.record.friendly_name:  # its address may soon be another host's
+            with suppress(ActionRefused, AllocateRefused):
+                self._parts.oned.rename_host(host.id, view.record.friendly_name)
         return spec.plan.limits.poll
 
     def _give_back(self, view: View, spec: Spec, step: decision.GiveBack) -> Pause:
@@ -134,3 +140,10 @@ class RemedyWork:
         template = records.with_machine_noted(step.machine if step.fresh else None, step.difference)
         self._parts.oned.update_host(host.id, template)
         return 0.0
+
+
+def power_of(provider: Provider) -> Power:
+    """Return the provider as what switches machines: such a step comes only where it can."""
+    if not isinstance(provider, Power):
+        raise AssertionError("a machine to be switched on by a provider that cannot")
+    return provider

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
+from dataclasses import dataclass, field
 
 from hybrid_drivers.agent.address_collector import AddressCollector
 from hybrid_drivers.agent.collector import Collector
@@ -13,6 +15,17 @@ from hybrid_drivers.oned.process import Answer, Call
 
 ACTION = "gc"  # of the family ``agent``
 LIMIT = 60.0  # seconds until people are told what is known by then: the client waits for 85
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Look:
+    """One sweep that was asked for."""
+
+    look_only: bool
+    ended: threading.Event = field(default_factory=threading.Event)
+    failure: str = ""
 
 
 class Sweeps:
@@ -38,25 +51,27 @@ class Sweeps:
         """
         if not self._leadership.leads():
             raise AgentError("Another front-end of this zone leads: give the command there.")
-        failures: list[str] = []
-        look_only = "--dry-run" in call.argv
-        thread = threading.Thread(target=self._once, args=(look_only, failures), name="gc", daemon=True)
-        thread.start()
-        thread.join(LIMIT)
-        if failures:
-            raise AgentError(failures[0])
+        look = _Look(look_only="--dry-run" in call.argv)
+        threading.Thread(target=self._once, args=(look,), name="gc", daemon=True).start()
+        late = not look.ended.wait(LIMIT)
+        if look.failure:
+            raise AgentError(look.failure)
         machines, addresses = self._machines.report(), self._addresses.report()
         unasked = bool(machines["unasked"] or addresses["unasked"])
-        told = {**machines, **addresses, "unasked": unasked, "late": thread.is_alive(), "dry_run": look_only}
+        told = {**machines, **addresses, "unasked": unasked, "late": late, "dry_run": look.look_only}
         return Answer(stdout=json.dumps(told).encode())
 
-    def _once(self, look_only: bool, failures: list[str]) -> None:
+    def _once(self, look: _Look) -> None:
         if not self._sweeping.acquire(timeout=LIMIT):
             return
         try:
-            self._machines.sweep(look_only=look_only)
-            self._addresses.sweep(now_due=True, look_only=look_only)
+            self._machines.sweep(look_only=look.look_only)
+            self._addresses.sweep(now_due=True, look_only=look.look_only)
         except HybridError as exc:
-            failures.append(str(exc))
+            look.failure = str(exc)
+        except Exception as exc:  # the boundary of background work: who asked shall hear of it
+            log.exception("the sweep that was asked for failed unexpectedly")
+            look.failure = f"internal error ({type(exc).__name__}): see the agent's log"
         finally:
             self._sweeping.release()
+        look.ended.set()

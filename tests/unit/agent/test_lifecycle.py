@@ -251,7 +251,7 @@ STEPS: dict[str, tuple[Observed, Step]] = {
     ),
     "stopped, power-on: not again at once": (
         stopped(Remedy.POWER_ON, switched_on=(NOW - 59,), switch_problem="no room"),
-        Rest(phase=Phase.STOPPED, problem=f"{STOPPED}; switched on 1 times within an hour (the last: no room)"),
+        Rest(phase=Phase.STOPPED, problem=f"{STOPPED}; tries to switch it on within an hour: 1 (the last: no room)"),
     ),
     "stopped, power-on: a second time": (
         stopped(Remedy.POWER_ON, switched_on=(NOW - 61,)),
@@ -259,13 +259,13 @@ STEPS: dict[str, tuple[Observed, Step]] = {
     ),
     "stopped, power-on: the third time later": (
         stopped(Remedy.POWER_ON, switched_on=(NOW - 300, NOW - 119)),
-        Rest(phase=Phase.STOPPED, problem=f"{STOPPED}; switched on 2 times within an hour"),
+        Rest(phase=Phase.STOPPED, problem=f"{STOPPED}; tries to switch it on within an hour: 2"),
     ),
     "stopped, power-on: no fourth time": (
         stopped(Remedy.POWER_ON, switched_on=(NOW - 3599, NOW - 3000, NOW - 2000)),
         Rest(
             phase=Phase.STOPPED,
-            problem=f"{STOPPED}; switched on 3 times within an hour: start it at the provider, or delete the host",
+            problem=f"{STOPPED}; tries to switch it on within an hour: 3: start it at the provider, or delete the host",
         ),
     ),
     "stopped, power-on: but in the next hour": (
@@ -307,6 +307,15 @@ STEPS: dict[str, tuple[Observed, Step]] = {
     "replacing: on its way back": (
         replacing(machines=(), leaving=True, absent_since=NOW - 600),
         Wait(seconds=10, phase=Phase.DELETING, text="giving machine m1 back; another follows"),
+    ),
+    "replacing: on its way back for too long": (
+        replacing(machines=(), leaving=True, replaced=(NOW - 901,)),
+        Wait(
+            seconds=10,
+            phase=Phase.DELETING,
+            text="giving machine m1 back; another follows",
+            problem="machine m1 is not gone at acme yet, so none is rented in its place: see there",
+        ),
     ),
     "replacing: gone": (
         replacing(machines=(), absent_since=NOW - 60),

@@ -99,6 +99,18 @@ def test_it_is_replaced_by_one_machine_wherever_the_agent_ends(
     assert (len(here.text("PROVISION_REPLACED").split(",")), here.text("PROVISION_REPLACING")) == (1, "")
 
 
+def test_the_name_that_was_an_address_is_free_while_there_is_none(site: Callable[..., Site]) -> None:
+    here = site(when_lost="replace")
+    address = here.store.hosts[here.id].name
+    here.provider.sold_out = {"small", "large"}
+    here.lose()
+    here.until(lambda: here.text("PROVISION_SOLD_OUT") != "")
+    assert (address, here.store.hosts[here.id].name) == ("192.0.2.1", "edge0")
+    here.provider.sold_out = set()
+    here.until(lambda: here.back("m2"))
+    assert here.store.hosts[here.id].name == "192.0.2.2"
+
+
 def test_what_is_not_switched_on_after_three_tries_is_shown_with_the_reason(site: Callable[..., Site]) -> None:
     here = site(when_stopped="power-on")
     here.stop()
@@ -106,7 +118,7 @@ def test_what_is_not_switched_on_after_three_tries_is_shown_with_the_reason(site
     here.until(lambda: here.provider.switch_failures == 0)
     here.passes(600)
     assert here.text("PROVISION_STATE") == "STOPPED"
-    assert "3 times within an hour (the last: acme: no room to start it)" in here.text("PROVISION_ERROR")
+    assert "within an hour: 3 (the last: acme: no room to start it)" in here.text("PROVISION_ERROR")
     here.until(lambda: here.back("m1"), 2 * 3600)  # an hour later it is tried again
 
 
