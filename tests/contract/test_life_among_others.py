@@ -76,10 +76,22 @@ def test_in_quarantine_it_is_only_watched() -> None:
         listed = lab.simulator.calls["GET /projects/{id}/devices"]
         lab.wait(lambda: lab.simulator.calls["GET /projects/{id}/devices"] > listed + 2)
         assert (len(lab.alive()), calls(lab, {"packet": "DELETE /devices/{id}"})) == (1, 0)
-        (found,) = json.loads(onehybrid(lab, "gc", "--dry-run", "--json"))["strays"]
+        (found,) = json.loads(onehybrid(lab, "gc", "--dry-run", "--json", code=2))["strays"]
         assert (found["machine"], found["name"]) == (lab.alive()[0]["id"], "edge1")
         assert 0 < found["given_back_in"] <= 600
-        assert "has our tag but no host in oned; given back in" in onehybrid(lab, "gc")
+
+
+def test_people_can_have_what_was_watched_long_enough_given_back_now() -> None:
+    with quick_lab(agent={"sweep": 3600}) as lab:
+        host_id = lab.create("edge1")
+        lab.wait_ready(host_id)
+        lab.kill_agent()
+        _forget_host(lab, host_id)
+        lab.wait(lambda: "would be given back now" in onehybrid(lab, "gc", "--dry-run", code=2))
+        assert len(lab.alive()) == 1
+        assert "being given back" in onehybrid(lab, "gc", code=2)
+        lab.wait_empty()
+        assert "nothing that nobody needs" in onehybrid(lab, "gc")
 
 
 @both

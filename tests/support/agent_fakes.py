@@ -94,7 +94,11 @@ class OnedStore:
         self.numbers = itertools.count()
         self.zone = Template([("ENDPOINT", "here")])
         self.intents: dict[int, Mapping[str, str]] = {}
-        provision = {"PROVIDER": "acme", "PLAN": "small,large", "PLAYBOOK": "dummy"}
+        self.provision({})
+
+    def provision(self, more: Mapping[str, str]) -> None:
+        """Set the cluster's PROVISION: the least, and ``more``."""
+        provision = {"PROVIDER": "acme", "PLAN": "small,large", "PLAYBOOK": "dummy", **more}
         self.cluster = Cluster(id=100, name="edge", host_ids=(), template=Template([("PROVISION", provision)]))
 
     def add(self) -> int:
@@ -115,12 +119,17 @@ class OnedStore:
         host = self.hosts[host_id]
         new = dict(template)
         kept: list[tuple[str, Value]] = [(name, value) for name, value in host.template if name not in new]
-        self.hosts[host_id] = replace(host, template=Template([*kept, *new.items()]))
+        cpu = int(str(new.get("TOTALCPU", host.total_cpu)))
+        self.hosts[host_id] = replace(host, template=Template([*kept, *new.items()]), total_cpu=cpu)
         if intent := template.vector("PROVISION_INTENT"):
             self.intents[host_id] = intent
 
     def put(self, host_id: int, state: HostState) -> None:
         self.hosts[host_id] = replace(self.hosts[host_id], state=state)
+
+    def place(self, host_id: int, vm_ids: tuple[int, ...]) -> None:
+        """Let these virtual machines, and no other, be on a host."""
+        self.hosts[host_id] = replace(self.hosts[host_id], vm_ids=vm_ids, running_vms=len(vm_ids))
 
     def phase(self, host_id: int) -> str:
         return self.hosts[host_id].template.text("PROVISION_STATE")
@@ -226,6 +235,7 @@ class Unit:
     deleted: float | None = None
     gone_at: float = float("inf")
     hidden_at: float = float("inf")
+    stopped: bool = False
 
 
 class FakeProvider:
@@ -246,6 +256,8 @@ class FakeProvider:
         self.vanish = False  # doomed machines disappear instead of showing as failed
         self.sold_out: set[str] = set()
         self.stranger_deleted = False
+        self.switch_failures = 0  # machines that are not switched on
+        self.switched_on = 0
 
     def placements(self, attributes: Mapping[str, str]) -> tuple[Placement, ...]:
         return tuple(Placement(plan=plan, place="here") for plan in attributes["PLAN"].split(","))
@@ -277,6 +289,7 @@ class FakeProvider:
             id=f"m{number}",
             state=MachineState.STARTING,
             tags=request.tags,
+            plan=request.placement.plan,
             created=now,
             addresses=(Address(address=f"192.0.2.{number % 250}", family=4, public=True),),
         )
@@ -313,12 +326,33 @@ class FakeProvider:
         tags = unit.machine.tags
         if tags is None or tags.owner == "stranger" or tags.host_id < 0:
             self.stranger_deleted = True
+        elif (host := self.store.hosts.get(tags.host_id)) is not None:
+            recorded = host.template.vector("PROVISION").get("DEPLOY_ID", "")
+            assert recorded != machine_id or not host.vm_ids, "deleted under virtual machines"
         if self._shown(unit).state is MachineState.STARTING:
             raise WrongState("acme: it is being made")
         if self.lies:
             self.lies -= 1
             return
         self.fuse.around(lambda: self._end(unit))
+
+    def power_on(self, machine_id: str) -> None:
+        self._refuse()
+        if self._shown(self.units[machine_id]).state is not MachineState.STOPPED:
+            raise WrongState("acme: it is not stopped")
+        if self.switch_failures:
+            self.switch_failures -= 1
+            raise CapacityExhausted("acme: no room to start it")
+        self.switched_on += 1
+        self.fuse.around(lambda: self._start(self.units[machine_id]))
+
+    def power_off(self, machine_id: str) -> None:
+        raise AssertionError("nothing of ours stops a machine")
+
+    reboot = reset = power_off
+
+    def _start(self, unit: Unit) -> None:
+        unit.stopped, unit.running_at = False, self.clock.now() + 20
 
     def _end(self, unit: Unit) -> None:
         unit.deleted = self.clock.now()
@@ -341,6 +375,8 @@ class FakeProvider:
             state = MachineState.STARTING
         elif unit.machine.failure:
             state = MachineState.FAILED
+        elif unit.stopped:
+            state = MachineState.STOPPED
         return replace(unit.machine, state=state)
 
     def alive(self) -> Sequence[Machine]:

@@ -127,12 +127,12 @@ def give_back(lab: Lab, *host_ids: int) -> None:
     lab.wait_empty()
 
 
-def onehybrid(lab: Lab, *words: str) -> str:
-    """Run ``onehybrid`` on the front-end and return what it printed."""
+def onehybrid(lab: Lab, *words: str, code: int = 0) -> str:
+    """Run ``onehybrid`` on the front-end and return what it printed; it must end with ``code``."""
     done = lab.run("onehybrid", *words)
-    if done.returncode:  # a driver call of monitord may be starting or using an agent at the same moment
+    if done.returncode != code:  # a driver call of monitord may be starting or using an agent at the same moment
         done = lab.run("onehybrid", *words)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == code, done.stdout + done.stderr
     return done.stdout
 
 

@@ -28,6 +28,9 @@ class AddressCollector:
     def __init__(self, parts: Parts, reservations: Reservations) -> None:
         self._parts, self._reservations = parts, reservations
         self._orphans: dict[str, float] = {}  # account/block -> when it was first seen without a range
+        self._watched: dict[str, dict[str, object]] = {}  # the same -> what people are told of it
+        self._released: list[dict[str, object]] = []
+        self._unasked = False
         self._settled = -1  # how many changes there had been at the last look that found nothing to do
         self._looked = float("-inf")  # monotonic seconds of that look
 
@@ -41,19 +44,31 @@ class AddressCollector:
         """Tell whether something may be left behind that nobody has looked for."""
         return self._settled != self._reservations.changes or bool(self._orphans)
 
-    def sweep(self) -> None:
-        """Do one sweep, if it is time for one.
+    def report(self) -> dict[str, object]:
+        """Return what the last look found, for ``onehybrid gc``; what is no unix time is in seconds."""
+        now = self._parts.clock.now()
+        blocks = []
+        for key, told in list(self._watched.items()):
+            if (since := self._orphans.get(key)) is not None:
+                left = max(0, round(since + float(str(told["watched"])) - now))
+                blocks.append({**told, "since": since, "released_in": left})
+        return {"blocks": blocks, "released_blocks": list(self._released), "unasked": self._unasked}
+
+    def sweep(self, *, now_due: bool = False, look_only: bool = False) -> None:
+        """Do one sweep, if it is time for one, or (``now_due``) whether it is or not; ``look_only``: release nothing.
 
         Raises:
             OnedError: oned cannot be asked; nothing is concluded.
         """
         now = self._parts.clock.monotonic()
-        if not self.busy and now - self._looked < QUIET:
+        if not (self.busy or now_due) and now - self._looked < QUIET:
             return
         changes, running = self._reservations.changes, self._reservations.running()
         since = now - self._reservations.changed_at
         listed, complete = self._listed()
-        released = self._compare(listed, running | self._reservations.running()) if listed else False
+        running |= self._reservations.running()
+        self._released, self._unasked = [], not complete
+        released = self._compare(listed, running, release=not look_only) if listed else False
         shown = all(since >= account.provider.limits.settle for account, _, _ in listed.values())  # lists lag
         if complete and shown and not running and not released:
             self._settled, self._looked = changes, now
@@ -74,7 +89,9 @@ class AddressCollector:
                 log.warning("provider %s cannot be asked for its addresses: %s", account.name, exc)
         return listed, complete
 
-    def _compare(self, listed: dict[str, tuple[Account, PublicAddresses, list[Block]]], running: set[str]) -> bool:
+    def _compare(
+        self, listed: dict[str, tuple[Account, PublicAddresses, list[Block]]], running: set[str], *, release: bool
+    ) -> bool:
         """Watch the blocks that nobody has; tell whether some were released, which the lists may not show yet."""
         known = named(self._reservations.ranges())
         seen = {key for key in self._orphans if key.partition("/")[0] not in listed}  # nothing is known of those now
@@ -85,19 +102,27 @@ class AddressCollector:
                     continue
                 key = f"{name}/{block.id}"
                 seen.add(key)
-                if self._is_due(key, block, account.provider.limits.settle):
+                watched = max(self._parts.settings.agent.quarantine, account.provider.limits.settle)
+                self._watched[key] = {
+                    "provider": name,
+                    "block": block.id,
+                    "network": block.network,
+                    "watched": watched,
+                }
+                if self._is_due(key, block, watched):
                     due.append((provider, key, block))
         self._orphans = {key: since for key, since in self._orphans.items() if key in seen}
-        return bool(due) and not self._parts.owner.held() and self._release(due)
+        self._watched = {key: told for key, told in self._watched.items() if key in seen}
+        return release and bool(due) and not self._parts.owner.held() and self._release(due)
 
-    def _is_due(self, key: str, block: Block, settle: float) -> bool:
+    def _is_due(self, key: str, block: Block, watched: float) -> bool:
         now = self._parts.clock.now()
         since = self._orphans.setdefault(key, now)
         if since == now:
             log.warning("address block %s (%s) has our tag but no address range in oned", key, block.network)
         elif since > now:  # the clock was set back
             self._orphans[key] = since = now
-        return now - since >= max(self._parts.settings.agent.quarantine, settle)
+        return now - since >= watched
 
     def _release(self, due: list[tuple[PublicAddresses, str, Block]]) -> bool:
         """Release what still nobody has."""
@@ -113,5 +138,6 @@ class AddressCollector:
                 continue
             log.info("address block %s is released", key)
             del self._orphans[key]
+            self._released.append(self._watched.pop(key))
             released = True
         return released

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 
 from hybrid_drivers.agent.accounts import Account
 from hybrid_drivers.agent.observed import Phase
-from hybrid_drivers.agent.observer import drift_due
+from hybrid_drivers.agent.observer import difference_of, drift_due
 from hybrid_drivers.agent.parts import Parts
 from hybrid_drivers.agent.reconciler import Reconciler
 from hybrid_drivers.agent.record import IM_MAD, HostRecord, read
@@ -25,12 +25,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Stray:
-    """A machine of ours that nobody needs; ``watched``: seconds it is watched before it is given back."""
+    """A machine of ours that nobody needs; ``watched``: seconds it is watched before it is given back.
+
+    ``created`` (by the provider's clock) and ``since`` (first seen without a host) are unix seconds.
+    """
 
     provider: str
     machine: str
     name: str
     reason: str
+    created: float | None
+    since: float
     watched: float
 
 
@@ -43,43 +48,59 @@ class Collector:
         self._orphans: dict[str, float] = {}  # account/machine -> when it was first seen without a host
         self._strays: dict[str, Stray] = {}
         self._stopped: list[dict[str, object]] = []
+        self._counted: list[dict[str, object]] = []  # of each account: its machines with our tag
+        self._left: list[dict[str, object]] = []  # what has no host and is left alone, and why
+        self._released: list[dict[str, object]] = []
         self.hosts = 0
         self.ready = 0
         self.drifting = 0
         self.swept = False
-        self.unasked = False  # some account could not be asked in the last sweep: what it has is not known
+        self.unasked = False  # some account could not be asked in the last look: what it has is not known
 
     @property
     def orphans(self) -> int:
         """Return how many machines without a host are in quarantine."""
         return len(self._orphans)
 
-    def sweep(self) -> None:
-        """Do one sweep.
+    def sweep(self, *, look_only: bool = False) -> None:
+        """Do one sweep; ``look_only``: take note of what there is, nothing more.
 
         Raises:
             OnedError: oned cannot be asked; nothing is concluded.
         """
         listed = self._listed()
         hosts = self._parts.oned.hosts()
-        self._hosts(hosts, listed)
-        self._machines(hosts, listed)
+        if not look_only:
+            self._hosts(hosts, listed)
+        self._machines(hosts, listed, release=not look_only)
         self._stopped = [found for host in hosts if (found := stopped(read(host), listed))]
-        self.swept = True
+        self.swept = self.swept or not look_only
 
     def report(self) -> dict[str, object]:
-        """Return what the last sweep found, for ``onehybrid gc``; times are seconds from now on."""
+        """Return what the last look found, for ``onehybrid gc``; what is no unix time is in seconds."""
         now = self._parts.clock.now()
         strays = [
-            {**asdict(found), "given_back_in": max(0, round(self._orphans[key] + found.watched - now))}
-            for key, found in list(self._strays.items())
-            if key in self._orphans
+            {
+                **asdict(found),
+                "age": None if found.created is None else max(0, round(now - found.created)),
+                "given_back_in": max(0, round(found.since + found.watched - now)),
+            }
+            for found in list(self._strays.values())
         ]
         leaving = [
             {"provider": one.account, "machine": one.machine_id, "name": one.name, "for": round(now - one.since)}
             for one in self._parts.departures.all()
         ]
-        return {"strays": strays, "leaving": leaving, "stopped": list(self._stopped), "unasked": self.unasked}
+        return {
+            "accounts": list(self._counted),
+            "strays": strays,
+            "released": list(self._released),
+            "leaving": leaving,
+            "left": list(self._left),
+            "stopped": list(self._stopped),
+            "unasked": self.unasked,
+            "held": self._parts.owner.held(),
+        }
 
     def _listed(self) -> list[tuple[Account, tuple[Machine, ...]]]:
         now = self._parts.clock.now()
@@ -96,39 +117,61 @@ class Collector:
         return listed
 
     def _hosts(self, hosts: list[Host], listed: list[tuple[Account, tuple[Machine, ...]]]) -> None:
-        running = {m.id for _, machines in listed for m in machines if m.state is MachineState.RUNNING}
+        running = {m.id: m for _, machines in listed for m in machines if m.state is MachineState.RUNNING}
         ours = [read(host) for host in hosts if host.im_mad == IM_MAD]
         self.hosts, self.ready = len(ours), sum(record.ready for record in ours)
-        self.drifting = sum(record.ready and record.drift != "" for record in ours)
+        self.drifting = sum(record.ready and record.drift + record.difference != "" for record in ours)
         self._reconciler.peers_of(hosts)
         waiting = self._reconciler.queue.keys()  # they have their own time, which may be a long one
         for record in ours:
             if ("host", str(record.host.id)) not in waiting and self._wants_attention(record, running):
                 self._reconciler.ask(record.host.id)
+        there = {host.id for host in hosts}
+        for host_id in self._parts.renting():
+            if host_id not in there:  # deleted without a word; its machine's tags may be gone, too
+                self._reconciler.ask(host_id)
 
-    def _wants_attention(self, record: HostRecord, running: set[str]) -> bool:
+    def _wants_attention(self, record: HostRecord, running: Mapping[str, Machine]) -> bool:
         if record.failure is not None:
             shown = record.host.template.text("PROVISION_STATE")
-            return record.host.state in (HostState.INIT, HostState.MONITORING_INIT) or shown != Phase.ERROR.value
+            late = record.host.state in (HostState.INIT, HostState.MONITORING_INIT) or shown != Phase.ERROR.value
+            return late or (record.failure.until_empty and not record.host.vm_ids)
+        machine = running.get(record.deploy_id)
+        if not record.ready or record.stopped or machine is None:
+            return True
+        unknown = record.noted.get("ID") != machine.id
+        changed = unknown or difference_of(self._parts, record, machine) != record.difference
         trouble = record.host.template.text("PROVISION_ERROR") != ""
-        return not record.ready or record.deploy_id not in running or trouble or drift_due(self._parts, record)
+        return changed or trouble or drift_due(self._parts, record)
 
-    def _machines(self, hosts: list[Host], listed: list[tuple[Account, tuple[Machine, ...]]]) -> None:
+    def _machines(self, hosts: list[Host], listed: list[tuple[Account, tuple[Machine, ...]]], *, release: bool) -> None:
         recorded = {host.id: host.template.vector("PROVISION").get("DEPLOY_ID", "") for host in hosts}
         leaving = self._parts.departures.machine_ids()
         alive = {machine.id for _, machines in listed for machine in machines}
         asked = {account.name for account, _ in listed}
         seen = {key for key in self._orphans if key.partition("/")[0] not in asked}  # nothing is known of those now
+        counted: list[dict[str, object]] = []
+        left: list[dict[str, object]] = []
+        known = set(recorded.values())
+        self._released = []
         for account, machines in listed:
+            of_hosts = sum(machine.id in known for machine in machines)
+            counted.append({"provider": account.name, "machines": len(machines), "of_hosts": of_hosts})
             for machine in machines:
+                if machine.id in leaving or machine.id in known:  # whatever its tags say by now
+                    continue
                 reason = stray(machine, recorded, alive)
-                if reason and machine.id not in leaving:
+                if reason:
                     seen.add(f"{account.name}/{machine.id}")
-                    self._quarantine(account, machine, reason)
+                    self._quarantine(account, machine, reason, release=release)
+                elif why := left_alone(machine, recorded):
+                    name = machine.tags.name if machine.tags else ""
+                    left.append({"provider": account.name, "machine": machine.id, "name": name, "reason": why})
+        self._counted, self._left = counted, left
         self._orphans = {key: since for key, since in self._orphans.items() if key in seen}
         self._strays = {key: found for key, found in self._strays.items() if key in seen}
 
-    def _quarantine(self, account: Account, machine: Machine, reason: str) -> None:
+    def _quarantine(self, account: Account, machine: Machine, reason: str, *, release: bool) -> None:
         now = self._parts.clock.now()
         key = f"{account.name}/{machine.id}"
         since = self._orphans.setdefault(key, now)
@@ -136,12 +179,21 @@ class Collector:
             log.warning("machine %s at %s %s", machine.id, account.name, reason)
         wait = max(self._parts.settings.agent.quarantine, account.provider.limits.settle)
         name = machine.tags.name if machine.tags else ""
-        self._strays[key] = Stray(provider=account.name, machine=machine.id, name=name, reason=reason, watched=wait)
-        if self._parts.owner.held():
+        self._strays[key] = Stray(
+            provider=account.name,
+            machine=machine.id,
+            name=name,
+            reason=reason,
+            created=machine.created,
+            since=since,
+            watched=wait,
+        )
+        if not release or self._parts.owner.held():
             return
         if now - since >= wait and machine.tags is not None and self._still_stray(machine, machine.tags.host_id):
             self._reconciler.release.machine(account, machine, machine.tags.host_id, machine.tags.name)
-            del self._orphans[key]
+            self._released.append({"provider": account.name, "machine": machine.id, "name": name})
+            del self._orphans[key], self._strays[key]
 
     def _still_stray(self, machine: Machine, host_id: int) -> bool:
         """Ask oned about this one host: a list may lack hosts that the user may not see."""
@@ -180,4 +232,17 @@ def stray(machine: Machine, recorded: Mapping[int, str], alive: Set[str]) -> str
     kept = recorded[machine.tags.host_id]
     if kept and kept != machine.id and kept in alive:
         return f"was made for host {machine.tags.host_id}, which has machine {kept}"
+    return ""
+
+
+def left_alone(machine: Machine, recorded: Mapping[int, str]) -> str:
+    """Say why a machine that no host names is no stray, nothing when it is about to get (or lose) its host's name."""
+    if machine.tags is None or machine.state in (MachineState.GONE, MachineState.DELETING):
+        return ""
+    if machine.tags.host_id < 0:
+        return "was made by a 5.12 tool, whose business it is"
+    if kept := recorded.get(machine.tags.host_id, ""):
+        return (
+            f"was made for host {machine.tags.host_id}, whose machine {kept} is not in the lists: it may be the record"
+        )
     return ""

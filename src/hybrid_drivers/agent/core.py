@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
@@ -10,7 +9,7 @@ import uuid
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from hybrid_drivers.agent import logs
+from hybrid_drivers.agent import logs, sweeps
 from hybrid_drivers.agent.accounts import Accounts
 from hybrid_drivers.agent.address_collector import AddressCollector
 from hybrid_drivers.agent.address_locks import AddressLocks
@@ -34,6 +33,7 @@ from hybrid_drivers.agent.pm import Machines5
 from hybrid_drivers.agent.reconciler import Reconciler
 from hybrid_drivers.agent.reporter import Reporter
 from hybrid_drivers.agent.settings import read_settings
+from hybrid_drivers.agent.sweeps import Sweeps
 from hybrid_drivers.agent.vnm import Networks
 from hybrid_drivers.agent.vnm_node import Nodes
 from hybrid_drivers.clock import Clock
@@ -63,6 +63,7 @@ class HybridCore:
         self.assignments = AssignmentCollector(parts, locks)
         self._ipam = Ipam(parts, left=self.assignments.note)
         self.address_collector = AddressCollector(parts, self._ipam.reservations)
+        self._sweeps = Sweeps(self._leadership, self.collector, self.address_collector)
         self._networks = Networks(parts, Nodes(parts), locks, self._left)
         self._repairs = AddressRepairs(parts, self._networks.repair)
         sdnat = Networks(parts, NoNodes(), locks, self._left)
@@ -99,10 +100,8 @@ class HybridCore:
         """Answer one call of oned or a 5.12 tool."""
         if call.family == "agent" and call.action == growth_answers.ACTION:
             return growth_answers.answer(self.growing, call)
-        if call.family == "agent" and call.action == "gc":
-            if "--dry-run" not in call.argv:
-                self._wake.set()
-            return Answer(stdout=json.dumps(self.collector.report()).encode())
+        if call.family == "agent" and call.action == sweeps.ACTION:
+            return self._sweeps.answer(call)
         if call.family == "agent":
             return self._configuring.answer(call)
         if call.family == "ipam":
@@ -169,8 +168,7 @@ class HybridCore:
         self._repairs.note(vm_id)
 
     def _sweep(self) -> bool:
-        addresses = (self.address_collector.sweep, self.assignments.sweep, self._repairs.sweep)
-        return self._leading("the sweep", self.collector.sweep, *addresses)
+        return self._leading("the sweep", self._sweeps.sweep, self.assignments.sweep, self._repairs.sweep)
 
     def _grow(self) -> None:
         while not self._stop.is_set():

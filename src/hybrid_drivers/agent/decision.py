@@ -105,20 +105,67 @@ class SyncMonitoring:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fail:
-    """Stop trying until the operator or the cause changes; told as PROVISION_ERROR and host state ERROR."""
+class Resume:
+    """The machine of a READY host runs again: start the probes, then show READY."""
+
+    address: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoteMachine:
+    """Record what the machine of a READY host is (``fresh``), and in what it differs from what was recorded."""
+
+    machine: Machine
+    fresh: bool
+    difference: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PowerOn:
+    """Switch the stopped machine of a READY host on; ``number`` of the try within the hour."""
+
+    machine: Machine
+    number: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replace:
+    """Write that the READY host's machine is given up for another one; no machine is touched yet."""
 
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
+class GiveBack:
+    """Give the machine back that is to be replaced; the next is rented when it is gone for sure."""
+
+    machine: Machine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fail:
+    """Stop trying until the operator or the cause changes; told as PROVISION_ERROR and host state ERROR.
+
+    ``until_empty``: replace the machine when no virtual machine is on the host any more.
+    """
+
+    reason: str
+    until_empty: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class TryAgain:
-    """Clear the failure in oned: its cause changed, or the operator enabled the host."""
+    """Clear the failure in oned: its cause changed, or the operator enabled the host.
+
+    ``replaces``: another machine is rented by policy, and counted as such.
+    """
+
+    replaces: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rest:
-    """All is as it should be (READY), or nothing more is to be done until something changes (ERROR)."""
+    """All is as it should be (READY), or nothing more is to be done until something changes (ERROR, STOPPED)."""
 
     phase: Phase
     problem: str = ""
@@ -137,6 +184,11 @@ Step = Union[
     RecordAddress,
     MarkReady,
     SyncMonitoring,
+    Resume,
+    NoteMachine,
+    PowerOn,
+    Replace,
+    GiveBack,
     Rerun,
     UpdatePeers,
     CheckDrift,

@@ -13,6 +13,7 @@ from hybrid_drivers.agent.observer import NEW, View, spec_of
 from hybrid_drivers.agent.parts import Parts
 from hybrid_drivers.agent.queue import Ask
 from hybrid_drivers.agent.record import HostRecord
+from hybrid_drivers.agent.remedywork import RemedyWork
 from hybrid_drivers.agent.renting import Renting
 from hybrid_drivers.agent.reporter import Shown
 from hybrid_drivers.agent.spec import Spec
@@ -39,6 +40,7 @@ class Executor:
         self._node = node
         self._renting = Renting(parts, ask, self.fail)
         self._upkeep = UpkeepWork(parts, node)
+        self._remedy = RemedyWork(parts, node, ask)
         self._ask = ask
 
     def carry_out(self, view: View, step: decision.Step) -> Pause:
@@ -61,9 +63,9 @@ class Executor:
         if isinstance(step, (decision.GiveUpMachine, decision.NextAttempt)):
             return self._renting.give_up(view, step)
         if isinstance(step, decision.Fail):
-            return self.fail(view.record, step.reason, view.observed.plan)
+            return self.fail(view.record, step.reason, view.observed.plan, until_empty=step.until_empty)
         if isinstance(step, decision.TryAgain):
-            return self._try_again(view)
+            return self._try_again(view, step)
         if isinstance(step, decision.Rest):
             return self._rest(view, step)
         return self._on_the_machine(view, step)
@@ -76,6 +78,11 @@ class Executor:
         | decision.RecordAddress
         | decision.MarkReady
         | decision.SyncMonitoring
+        | decision.Resume
+        | decision.NoteMachine
+        | decision.PowerOn
+        | decision.Replace
+        | decision.GiveBack
         | UpkeepStep,
     ) -> Pause:
         spec = spec_of(view)
@@ -89,14 +96,17 @@ class Executor:
             return self._mark_ready(view, spec, step.machine)
         if isinstance(step, (Rerun, UpdatePeers, CheckDrift)):
             return self._upkeep.carry_out(view, spec, step)
+        if not isinstance(step, decision.SyncMonitoring):
+            return self._remedy.carry_out(view, spec, step)
         return self._node.sync_monitoring(view, spec, step.address)
 
-    def fail(self, record: HostRecord, reason: str, plan: observed.Plan | None) -> Pause:
+    def fail(self, record: HostRecord, reason: str, plan: observed.Plan | None, *, until_empty: bool = False) -> Pause:
         """Stop trying: write why to oned, and put the host into ERROR."""
         host = record.host
         log.error("host %s (%s): %s", host.id, host.name, reason)
         spec_hash = plan.spec_hash if plan else ""
-        self._parts.oned.update_host(host.id, records.with_failure(reason, spec_hash, self._parts.clock.now()))
+        failure = records.with_failure(reason, spec_hash, self._parts.clock.now(), until_empty=until_empty)
+        self._parts.oned.update_host(host.id, failure)
         if record.address:
             self._peers_changed()  # nobody shall go on sending to what may be a stranger's address by now
         memory = self._parts.memory(host.id)
@@ -105,10 +115,12 @@ class Executor:
         self._parts.reporter.fail(host.id, reason)
         return None if memory.left_init else FIRST_LOOK_AT_FAILED
 
-    def _try_again(self, view: View) -> Pause:
+    def _try_again(self, view: View, step: decision.TryAgain) -> Pause:
         host = view.record.host
         log.info("host %s (%s): trying again", host.id, host.name)
-        self._parts.oned.update_host(host.id, records.forgiven(view.record, self._parts.clock.now()))
+        self._parts.oned.update_host(
+            host.id, records.forgiven(view.record, self._parts.clock.now(), replaces=step.replaces)
+        )
         self._parts.begin_anew(host.id)
         return 0.0
 
@@ -135,6 +147,9 @@ class Executor:
                 self._parts.oned.update_host(host_id, Template(state))
             self._keep_problem(view.record, step.problem)
             return None if view.memory.left_init else LOOK_AT_FAILED
+        if step.phase is Phase.STOPPED:
+            self._tell_who_waits(host_id, step.problem)
+            return self._remedy.show_stopped(view, step.problem)
         if step.phase is Phase.READY:
             self._parts.reporter.forget(host_id)
             upkeep = view.observed.upkeep
@@ -194,7 +209,7 @@ class Executor:
         host, now = view.record.host, self._parts.clock.now()
         self._parts.reporter.forget(host.id)
         address = machine.address() or host.name
-        self._parts.oned.update_host(host.id, records.as_ready(view.record, now, address, spec.connection))
+        self._parts.oned.update_host(host.id, records.as_ready(view.record, now, machine, address, spec.connection))
         view.memory.monitoring, view.memory.problem = True, ""
         log.info("host %s (%s): READY", host.id, host.name)
         if view.record.peers or view.record.address != address:

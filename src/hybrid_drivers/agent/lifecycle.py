@@ -13,11 +13,13 @@ What must hold whatever happens (DESIGN 3):
 * no second create before absence has been seen for the provider's settle window, unless the provider itself makes
   repeated creates one.
 
-How a machine is given back is decided in ``leaving``, what a READY host needs besides running in ``upkeep``.
+How a machine is given back is decided in ``leaving``, what a READY host needs besides running in ``upkeep``, what
+follows when its machine stopped or is lost in ``remedy``.
 """
 
 from __future__ import annotations
 
+from hybrid_drivers.agent import remedy
 from hybrid_drivers.agent.decision import (
     Configure,
     Create,
@@ -26,17 +28,19 @@ from hybrid_drivers.agent.decision import (
     Look,
     MarkReady,
     NextAttempt,
+    NoteMachine,
     Record,
     RecordAddress,
     Rename,
     Rest,
+    Resume,
     Step,
     SyncMonitoring,
     TryAgain,
     Wait,
     WriteIntent,
 )
-from hybrid_drivers.agent.observed import Failure, Observed, Phase, Plan
+from hybrid_drivers.agent.observed import Failure, Observed, Phase, Plan, Remedy
 from hybrid_drivers.agent.upkeep import CheckDrift, urgent_step
 from hybrid_drivers.model import Machine, MachineState
 
@@ -46,6 +50,8 @@ def next_step(o: Observed) -> Step:
     if o.failure is not None:
         if _worth_another_try(o, o.failure):
             return TryAgain()
+        if _may_be_replaced_now(o, o.failure):
+            return TryAgain(replaces=True)
         return Rest(phase=Phase.ERROR, problem=o.problem or o.failure.reason)  # the correction may be wrong too
     if o.plan is None:
         phase = Phase.READY if o.ready else Phase.PENDING
@@ -69,6 +75,13 @@ def next_step(o: Observed) -> Step:
 def _worth_another_try(o: Observed, failure: Failure) -> bool:
     changed = o.plan is not None and o.plan.spec_hash != failure.spec_hash
     return o.enabled_again or (changed and not o.ready)  # what was READY is rented anew only when people say so
+
+
+def _may_be_replaced_now(o: Observed, failure: Failure) -> bool:
+    """Tell whether only virtual machines, which are gone now, kept a lost machine from being replaced."""
+    wanted = o.plan is not None and o.plan.when_lost is Remedy.REPLACE and not o.left_alone
+    ours = o.intent is None or o.intent.agent == o.agent
+    return failure.until_empty and o.ready and wanted and ours and remedy.not_replaced(o) is None
 
 
 def _without_machine(o: Observed, plan: Plan) -> Step:
@@ -103,6 +116,8 @@ def _look_again(o: Observed, plan: Plan, settled_at: float) -> Step:
 
 
 def _recorded_but_absent(o: Observed, plan: Plan) -> Step:
+    if o.leaving and o.replacing == o.deploy_id and not o.ready:
+        return remedy.until_gone(o, plan)
     phase = Phase.READY if o.ready else Phase.DEPLOYING
     since = o.absent_since if o.absent_since is not None else o.now
     if o.now - since < plan.limits.settle:
@@ -114,15 +129,18 @@ def _recorded_but_absent(o: Observed, plan: Plan) -> Step:
 def _ended(o: Observed, plan: Plan, why: str, sold_out: bool) -> Step:
     reason = f"machine {o.deploy_id} is gone at provider {plan.provider}{why}"
     if o.ready:
-        return Fail(reason=f"{reason}, though nobody deleted the host: delete the host, or enable it to rent another")
+        advice = ": delete the host, or enable it to rent another"
+        return remedy.when_lost(o, plan, f"{reason}, though nobody deleted the host", advice)
     return NextAttempt(reason=reason, sold_out=sold_out)
 
 
 def _with_machine(o: Observed, plan: Plan, machine: Machine) -> Step:
+    if o.replacing == machine.id and not o.ready and machine.state in remedy.BROKEN:
+        return remedy.give_back(o, plan, machine)
     if machine.state is MachineState.FAILED:
         why = machine.failure or "no reason given"
         if o.ready:
-            return Fail(reason=f"machine {machine.id} failed at provider {plan.provider}: {why}")
+            return remedy.when_lost(o, plan, f"machine {machine.id} failed at provider {plan.provider}: {why}", "")
         return GiveUpMachine(
             machine=machine,
             reason=f"machine {machine.id} failed at {plan.provider}: {why}",
@@ -159,16 +177,22 @@ def lasting(seconds: float) -> str:
 
 
 def _when_ready(o: Observed, plan: Plan, machine: Machine) -> Step:
+    if machine.state is MachineState.STOPPED:
+        return remedy.when_stopped(o, plan, machine)
     address = machine.address()
     if machine.state is not MachineState.RUNNING or address is None:
         problem = f"machine {machine.id} is {machine.state.value} at {plan.provider}, not running"
-        return Rest(phase=Phase.READY, problem=problem)
+        return Rest(phase=Phase.READY if o.shown_ready else Phase.STOPPED, problem=problem)
     if not o.renamed:
         return Rename(address=address)  # it came back with another address
     if o.moved:
         return RecordAddress(address=address)
     if (step := urgent_step(o.upkeep, address)) is not None:
         return step
+    if not o.shown_ready:
+        return Resume(address=address)
     if not o.monitored:
         return SyncMonitoring(address=address)
+    if not o.noted or o.difference != o.shown_difference:
+        return NoteMachine(machine=machine, fresh=not o.noted, difference=o.difference)
     return CheckDrift(address=address) if o.upkeep.drift_due else Rest(phase=Phase.READY)

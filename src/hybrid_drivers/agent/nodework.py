@@ -12,7 +12,7 @@ from hybrid_drivers.agent import record as records
 from hybrid_drivers.agent.nodefacts import configured_with, gather
 from hybrid_drivers.agent.observed import Phase
 from hybrid_drivers.agent.observer import View
-from hybrid_drivers.agent.parts import Parts
+from hybrid_drivers.agent.parts import HostMemory, Parts
 from hybrid_drivers.agent.queue import Ask
 from hybrid_drivers.agent.record import HostRecord
 from hybrid_drivers.agent.reporter import Shown
@@ -103,8 +103,11 @@ class NodeWork:
             self._parts.oned.update_host(record.host.id, records.with_address(address))
             self._ask(peers.KEY, self._parts.peers.window)
 
-    def sync_monitoring(self, view: View, spec: Spec, address: str) -> float | None:
-        """Do what ``memory.monitoring`` says, and forward what the probes answered."""
+    def sync_monitoring(self, view: View, spec: Spec, address: str, *, boots: bool = False) -> float | None:
+        """Do what ``memory.monitoring`` says, and forward what the probes answered.
+
+        ``boots``: the machine was just started, so for the time of its boot no answer is no trouble.
+        """
         host, memory = view.record.host, view.memory
         wanted = memory.monitoring
         if host.state is HostState.OFFLINE:
@@ -120,8 +123,11 @@ class NodeWork:
             else:
                 node.stop_probes(target, self._probes(view.record))
         except HostError as exc:
+            if boots and isinstance(exc, HostUnreachable) and self._silent_for(memory) <= spec.plan.limits.boot:
+                return RETRY_SSH_LIMIT
             return self._no_monitoring(view, exc, give_up=not wanted)
         memory.monitoring, memory.failed_probes, memory.problem = None, 0, ""
+        memory.unreachable_since = None
         return LOOK_AT_CAPACITY if wanted else None
 
     def start_probes(self, record: HostRecord, connection: Mapping[str, str], address: str) -> bytes:
@@ -196,14 +202,19 @@ class NodeWork:
 
     def _not_yet(self, view: View, step: decision.Configure, error: HostError) -> float | None:
         memory, plan = view.memory, view.observed.plan
+        silent = self._silent_for(memory)
+        boot = plan.limits.boot if plan else 0.0
+        if silent > boot:
+            raise Hopeless(f"no SSH on machine {step.machine.id} for {lifecycle.lasting(boot)}: {error}")
+        self._show(view.record.host.id, Phase.BOOTING, f"waiting for SSH at {step.address}", memory.problem)
+        return min(RETRY_SSH_LIMIT, max(RETRY_SSH, silent / 20))
+
+    def _silent_for(self, memory: HostMemory) -> float:
+        """Return the seconds since SSH was first found without an answer."""
         now = self._parts.clock.now()
         if memory.unreachable_since is None:
             memory.unreachable_since = now
-        boot = plan.limits.boot if plan else 0.0
-        if now - memory.unreachable_since > boot:
-            raise Hopeless(f"no SSH on machine {step.machine.id} for {lifecycle.lasting(boot)}: {error}")
-        self._show(view.record.host.id, Phase.BOOTING, f"waiting for SSH at {step.address}", memory.problem)
-        return min(RETRY_SSH_LIMIT, max(RETRY_SSH, (now - memory.unreachable_since) / 20))
+        return now - memory.unreachable_since
 
     def _failed_run(self, view: View, error: HostError | ConfigError) -> float:
         memory = view.memory

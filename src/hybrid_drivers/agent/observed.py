@@ -20,8 +20,17 @@ class Phase(enum.Enum):
     CONNECTING = "CONNECTING"
     CONFIGURING = "CONFIGURING"
     READY = "READY"
+    STOPPED = "STOPPED"  # it was READY, and its machine is switched off
     DELETING = "DELETING"
     ERROR = "ERROR"
+
+
+class Remedy(enum.Enum):
+    """What is done about a READY host whose machine stopped (WHEN_STOPPED) or is lost (WHEN_LOST)."""
+
+    SHOW = "show"
+    POWER_ON = "power-on"
+    REPLACE = "replace"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +51,7 @@ class Failure:
 
     reason: str
     spec_hash: str
+    until_empty: bool = False  # the machine is replaced as soon as no virtual machine is on the host
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +63,9 @@ class Plan:
     placements: tuple[Placement, ...]
     limits: Limits
     idempotent_create: bool
+    when_stopped: Remedy = Remedy.SHOW
+    when_lost: Remedy = Remedy.SHOW
+    switches: bool = True  # the provider can switch machines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +91,17 @@ class Observed:
     moved: bool = False  # it is READY, and its machine answers at another address than the recorded one
     monitored: bool = True  # what oned wants is true: running where enabled, stopped where offline
     upkeep: Upkeep = NO_UPKEEP  # of a READY host
+    left_alone: bool = False  # offline or disabled: somebody works on it
+    vms: int = 0  # virtual machines on it, also those that are off
+    room: bool = True  # oned knows of capacity, so more may come
+    shown_ready: bool = True  # PROVISION_STATE of the READY host does not say that its machine stopped
+    switched_on: Sequence[float] = ()  # when its machine was last switched on by us, oldest first
+    switch_problem: str = ""  # why that failed
+    replaced: Sequence[float] = ()  # when its machine was last replaced by us, oldest first
+    replacing: str = ""  # the machine that another is to take the place of
+    noted: bool = True  # what the READY host's machine is (plan, place, name) is recorded
+    difference: str = ""  # in what the machine differs from that
+    shown_difference: str = ""  # the same, as the host says it
     # the provider
     machines: Sequence[Machine] = ()  # with our owner tag and this host, or the recorded one; oldest first
     looked_at: float | None = None  # when the answer behind ``machines`` was asked for; None: not yet
@@ -85,3 +109,5 @@ class Observed:
     uncertain_since: float | None = None  # since when a create call may have been carried out unseen: a lost reply,
     #                                       or an open intent that this process did not write
     running_since: float | None = None  # since when the machine has been seen running
+    stopped_since: float | None = None  # since when it has been seen stopped
+    leaving: bool = False  # the recorded machine is being given back

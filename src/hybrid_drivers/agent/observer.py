@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 
 from hybrid_drivers.agent import record as records
+from hybrid_drivers.agent import remedy
 from hybrid_drivers.agent import spec as specs
 from hybrid_drivers.agent.observed import Observed
 from hybrid_drivers.agent.parts import HostMemory, Parts
@@ -14,8 +15,10 @@ from hybrid_drivers.agent.spec import Spec
 from hybrid_drivers.agent.upkeep import Upkeep, next_check
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.model import Cluster, Host, HostState, Machine, MachineState
+from hybrid_drivers.oned.template import readable
 
 NEW = (HostState.INIT, HostState.MONITORING_INIT)  # a host that was made, or enabled, and not monitored yet
+LEFT_ALONE = (HostState.OFFLINE, HostState.DISABLED, HostState.MONITORING_DISABLED)  # somebody works on them
 CLUSTER_AGE = 5.0  # seconds a cluster's attributes are used before they are read again
 
 log = logging.getLogger(__name__)
@@ -84,6 +87,19 @@ class Observer:
             absent_since=memory.absent_since,
             uncertain_since=memory.uncertain_since,
             running_since=memory.running_since,
+            stopped_since=memory.stopped_since,
+            leaving=record.deploy_id in parts.departures.machine_ids(),
+            left_alone=host.state in LEFT_ALONE,
+            vms=max(host.running_vms, len(host.vm_ids)),
+            room=host.total_cpu > 0,
+            shown_ready=not record.stopped,
+            switched_on=record.switched_on,
+            switch_problem=memory.switch_problem,
+            replaced=record.replaced,
+            replacing=record.replacing,
+            noted=record.noted.get("ID") == record.deploy_id,
+            difference=difference_of(parts, record, next((m for m in machines if m.id == record.deploy_id), None)),
+            shown_difference=record.difference,
         )
         return View(record=record, spec=spec, memory=memory, observed=observed)
 
@@ -124,6 +140,8 @@ class Observer:
             memory.absent_since = now
         running = recorded is not None and recorded.state is MachineState.RUNNING
         memory.running_since = (memory.running_since or now) if running else None
+        stopped = recorded is not None and recorded.state is MachineState.STOPPED
+        memory.stopped_since = (memory.stopped_since or now) if stopped else None
         return snapshot.asked_at, machines
 
     def _renamed(self, record: HostRecord, spec: Spec | None, machines: list[Machine]) -> bool:
@@ -147,6 +165,14 @@ def _moved(record: HostRecord, machines: list[Machine]) -> bool:
         return False
     address = next((m.address() for m in machines if m.id == record.deploy_id), None)
     return address is not None and address != record.address
+
+
+def difference_of(parts: Parts, record: HostRecord, machine: Machine | None) -> str:
+    """Return in what the machine of a READY host differs from what was recorded of it, as the host says it."""
+    if machine is None or not record.ready:
+        return ""
+    noted = record.noted if record.noted.get("ID") == machine.id else {}
+    return readable(remedy.differences(noted, parts.owner(), record.host.id, machine))
 
 
 def upkeep_of(parts: Parts, record: HostRecord) -> Upkeep:

@@ -32,6 +32,8 @@ class HostMemory:
     uncertain_since: float | None = None
     absent_since: float | None = None
     running_since: float | None = None
+    stopped_since: float | None = None
+    switch_problem: str = ""  # why its machine could not be switched on
     unreachable_since: float | None = None  # since when SSH does not answer
     left_init: bool = True  # the host has been in another state than INIT since its failure
     enabled: bool = False  # since its failure oned called us for the host in INIT: its answer ends that state
@@ -81,6 +83,11 @@ class Parts:
         """Return what is known of the host to one who only reads: nothing begins by that."""
         with self._lock:
             return self._memories.get(host_id) or HostMemory(looked_from=self.started)
+
+    def renting(self) -> list[int]:
+        """Return the hosts that were seen with a machine."""
+        with self._lock:
+            return [host_id for host_id, memory in self._memories.items() if memory.rented]
 
     def begin_anew(self, host_id: int) -> None:
         """Drop what earlier failures left; what oned told us stays."""

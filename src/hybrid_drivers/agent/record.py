@@ -10,13 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hybrid_drivers.agent import remedy
 from hybrid_drivers.agent.observed import Failure, Intent, Phase
 from hybrid_drivers.model import Host, Machine, Template, Value
 from hybrid_drivers.oned.template import readable
 
 IM_MAD = "provision"
 GROWN = "GROWTH"  # the vector on hosts that growing made
-OF_THE_MACHINE = ("PROVISION_ADDRESS", "PROVISION_PEERS", "PROVISION_DRIFT")  # gone with it
+OF_THE_MACHINE = (  # gone with it
+    "PROVISION_ADDRESS", "PROVISION_PEERS", "PROVISION_DRIFT", "PROVISION_MACHINE_DRIFT", "PROVISION_SWITCHED_ON",
+    "PROVISION_REPLACING",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +39,12 @@ class HostRecord:
     ready_at: float = 0.0  # unix seconds
     peers: str = ""  # PROVISION_PEERS: with which hosts of its cluster it was configured, empty when that is all one
     drift: str = ""  # PROVISION_DRIFT
+    noted: Mapping[str, str]  # PROVISION_MACHINE: what the machine was when the host became READY
+    difference: str = ""  # PROVISION_MACHINE_DRIFT: in what it differs from that
+    switched_on: tuple[float, ...] = ()  # PROVISION_SWITCHED_ON, PROVISION_REPLACED: when we did that; unix seconds
+    replaced: tuple[float, ...] = ()
+    replacing: str = ""  # PROVISION_REPLACING: the machine that is to be given back, for another one to come
+    stopped: bool = False  # PROVISION_STATE says that the READY host's machine stopped
     since: float  # PROVISION_SINCE: when the present attempt began, or READY was reached; unix seconds
 
     @property
@@ -64,6 +74,12 @@ def read(host: Host) -> HostRecord:
         ready_at=_number(template.text("PROVISION_READY")),
         peers=template.text("PROVISION_PEERS"),
         drift=template.text("PROVISION_DRIFT"),
+        noted=template.vector("PROVISION_MACHINE"),
+        difference=template.text("PROVISION_MACHINE_DRIFT"),
+        switched_on=_times(template.text("PROVISION_SWITCHED_ON")),
+        replaced=_times(template.text("PROVISION_REPLACED")),
+        replacing=template.text("PROVISION_REPLACING"),
+        stopped=template.text("PROVISION_STATE") == Phase.STOPPED.value,
         since=_number(template.text("PROVISION_SINCE")),
     )
 
@@ -89,10 +105,15 @@ def _number(text: str) -> float:
         return 0.0
 
 
+def _times(text: str) -> tuple[float, ...]:
+    return tuple(time for time in map(_number, text.split(",")) if time)
+
+
 def _failure(fields: Mapping[str, str]) -> Failure | None:
     if "REASON" not in fields:
         return None
-    return Failure(reason=fields["REASON"], spec_hash=fields.get("SPEC_HASH", ""))
+    until_empty = fields.get("UNTIL_EMPTY", "") == "YES"
+    return Failure(reason=fields["REASON"], spec_hash=fields.get("SPEC_HASH", ""), until_empty=until_empty)
 
 
 # --- writing ----------------------------------------------------------------------------------------------------
@@ -137,21 +158,54 @@ def with_machine(record: HostRecord, machine: Machine, provider: str, driver: st
     return Template([("PROVISION", provision), ("PM_MAD", driver), *state(phase)])
 
 
-def with_failure(reason: str, spec_hash: str, now: float) -> Template:
+def with_failure(reason: str, spec_hash: str, now: float, *, until_empty: bool = False) -> Template:
     """Say why nothing more is tried; the time tells this failure from the next, which may come within a second."""
     fields = {"REASON": readable(reason), "SPEC_HASH": spec_hash, "AT": f"{now:.3f}"}
+    if until_empty:
+        fields["UNTIL_EMPTY"] = "YES"
     return Template([("PROVISION_FAILURE", fields), *state(Phase.ERROR, problem=reason)])
 
 
-def forgiven(record: HostRecord, now: float) -> Template:
+def forgiven(record: HostRecord, now: float, *, replaces: bool = False) -> Template:
     """Clear a failure so that the host is worked on again; all waits begin anew, and so does a READY host.
+
+    ``replaces``: a lost machine is replaced by policy, which is counted.
 
     Its address is known again, and the host a peer of the others, when its machine has been found there.
     """
     begun: list[tuple[str, Value]] = [("PROVISION_READY", "")]
     if record.address:
         begun.append(("PROVISION_ADDRESS", ""))
+    if replaces:
+        begun.append(_one_more("PROVISION_REPLACED", record.replaced, now, remedy.DAY))
     return Template([*no_failure(record), *begun, *state(Phase.PENDING, since=now)])
+
+
+def as_replaced(record: HostRecord, now: float, reason: str) -> Template:
+    """Say that the machine of a READY host is given up for another one; it is not READY any more."""
+    step = f"machine {record.deploy_id} is to be replaced"
+    pairs: list[tuple[str, Value]] = [("PROVISION_READY", ""), ("PROVISION_REPLACING", record.deploy_id)]
+    if record.address:
+        pairs.append(("PROVISION_ADDRESS", ""))  # nobody shall send to it any more
+    counted = _one_more("PROVISION_REPLACED", record.replaced, now, remedy.DAY)
+    return Template([*pairs, counted, *state(Phase.DELETING, step=step, problem=reason, since=now)])
+
+
+def as_switched_on(record: HostRecord, now: float, step: str, problem: str) -> Template:
+    """Say that the machine of a READY host is about to be switched on, and count it."""
+    counted = _one_more("PROVISION_SWITCHED_ON", record.switched_on, now, remedy.HOUR)
+    return Template([counted, *state(Phase.STOPPED, step=step, problem=problem)])
+
+
+def _one_more(name: str, times: tuple[float, ...], now: float, within: float) -> tuple[str, Value]:
+    """Return an attribute of times with ``now`` added, and without those that do not count any more."""
+    return name, ",".join(f"{time:.0f}" for time in (*remedy.recent(times, now, within), now))
+
+
+def with_machine_noted(machine: Machine | None, difference: str) -> Template:
+    """Record what the machine is, when it is given, and in what it differs from what was recorded."""
+    noted: list[tuple[str, Value]] = [("PROVISION_MACHINE", remedy.facts(machine))] if machine else []
+    return Template([*noted, ("PROVISION_MACHINE_DRIFT", readable(difference))])
 
 
 def no_failure(record: HostRecord) -> list[tuple[str, Value]]:
@@ -196,12 +250,14 @@ def with_drift(text: str) -> Template:
     return Template([("PROVISION_DRIFT", text)])
 
 
-def as_ready(record: HostRecord, now: float, address: str, connection: Mapping[str, str]) -> Template:
+def as_ready(record: HostRecord, now: float, machine: Machine, address: str, connection: Mapping[str, str]) -> Template:
     """Say that the machine is a working node, and how it is reached: that must not depend on the provider any more."""
     reached: list[tuple[str, Value]] = [("PROVISION_ADDRESS", address)]
     if connection:
         reached.append(("PROVISION_CONNECTION", connection))
-    ready: list[tuple[str, Value]] = [("PROVISION_READY", f"{now:.0f}")]
+    ready: list[tuple[str, Value]] = [("PROVISION_READY", f"{now:.0f}"), ("PROVISION_MACHINE", remedy.facts(machine))]
+    if record.replacing:  # it came back before it was given back
+        ready.append(("PROVISION_REPLACING", ""))
     return Template([*ready, *reached, *no_failure(record), *state(Phase.READY, since=now)])
 
 

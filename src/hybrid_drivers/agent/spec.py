@@ -16,19 +16,36 @@ from functools import lru_cache
 import yaml
 
 from hybrid_drivers.agent.accounts import Account, Accounts
-from hybrid_drivers.agent.observed import Plan
+from hybrid_drivers.agent.observed import Plan, Remedy
 from hybrid_drivers.agent.record import GROWN
 from hybrid_drivers.agent.settings import Settings
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.hostconfig.configuration import compile_configuration
 from hybrid_drivers.hostconfig.facts import Facts
 from hybrid_drivers.model import Cluster, Host, Placement
+from hybrid_drivers.providers.base import Power
 from hybrid_drivers.secret import Secret
 
 BOOKKEEPING = frozenset(  # written by us or by OneProvision, not part of what to rent
-    {"DEPLOY_ID", "RENTED_FROM", "HOSTNAME", "NAME", "ID", "INDEX", "PROVISION_ID", "WAIT", "WAIT_TIMEOUT"}
+    {
+        "DEPLOY_ID",
+        "RENTED_FROM",
+        "HOSTNAME",
+        "NAME",
+        "ID",
+        "INDEX",
+        "PROVISION_ID",
+        "WAIT",
+        "WAIT_TIMEOUT",
+        "WHEN_STOPPED",
+        "WHEN_LOST",
+    }
 )
-PROVIDER_NEUTRAL = frozenset({"PLAYBOOK", "RENAME", "TAGS"})
+PROVIDER_NEUTRAL = frozenset({"PLAYBOOK", "RENAME", "TAGS", "WHEN_STOPPED", "WHEN_LOST"})
+REMEDIES = {  # what each attribute may say; the first is what holds when it says nothing
+    "WHEN_STOPPED": (Remedy.SHOW, Remedy.POWER_ON, Remedy.REPLACE),
+    "WHEN_LOST": (Remedy.SHOW, Remedy.REPLACE),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +94,9 @@ def resolve(host: Host, cluster: Cluster | None, settings: Settings, accounts: A
         placements=_placements(account, attributes, rented),
         limits=account.provider.limits,
         idempotent_create=account.provider.idempotent_create,
+        when_stopped=_remedy(attributes, "WHEN_STOPPED"),
+        when_lost=_remedy(attributes, "WHEN_LOST"),
+        switches=isinstance(account.provider, Power),
     )
     parameters = _parameters(host, cluster, settings)
     playbooks = tuple(p.strip() for p in attributes.get("PLAYBOOK", settings.playbook).split(",") if p.strip())
@@ -91,6 +111,16 @@ def resolve(host: Host, cluster: Cluster | None, settings: Settings, accounts: A
     if not rented:
         _check_configuration(playbooks, json.dumps(parameters, sort_keys=True, default=str), spec.login_user)
     return spec
+
+
+def _remedy(attributes: Mapping[str, str], name: str) -> Remedy:
+    """Return what is to be done, in any spelling: ``power-on``, ``POWER_ON``."""
+    known = {one.value: one for one in REMEDIES[name]}
+    said = attributes.get(name, "").strip()
+    found = known.get(said.lower().replace("_", "-")) if said else REMEDIES[name][0]
+    if found is None:
+        raise ConfigError(f"{name} of PROVISION must be {' or '.join(known)}, not '{said[:40]}'")
+    return found
 
 
 def _placements(account: Account, attributes: Mapping[str, str], rented: bool) -> tuple[Placement, ...]:

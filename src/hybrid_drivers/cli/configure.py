@@ -11,25 +11,11 @@ from typing import Any
 import click
 
 from hybrid_drivers.cli.agent import ask
+from hybrid_drivers.cli.misuse import FAILED, Command, Misused
 
-DIFFER, FAILED = 2, 1  # exit codes
+DIFFER = 2  # exit code
 SHOWN = ("changed", "would-change", "failed")
 WORDS = {"would-change": "differs", "changed": "changed", "failed": "FAILED"}
-
-
-class _Misused(click.UsageError):
-    exit_code = FAILED
-
-
-class _Command(click.Command):
-    """A command whose mistakes of use end with 1: 2 says that hosts differ."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the command line."""
-        try:
-            return super().parse_args(ctx, args)
-        except click.UsageError as error:
-            raise _Misused(error.format_message(), ctx) from error
 
 
 @dataclass
@@ -56,7 +42,7 @@ class HostResult:
         return {"id": self.id, "name": self.name, **told, "changed": len(self.differing), "steps": steps}
 
 
-@click.command(cls=_Command)
+@click.command(cls=Command)
 @click.argument("hosts", nargs=-1, metavar="[HOST]...")
 @click.option("--check", is_flag=True, help="Change nothing; show what differs. Exit code 2 when something does.")
 @click.option("--all", "everything", is_flag=True, help="All hosts of ours that can be configured now.")
@@ -69,7 +55,7 @@ def configure(hosts: tuple[str, ...], check: bool, everything: bool, cluster: st
     failure does not stop the others. Exit code: 0 all is well, 1 something failed, 2 (with --check) some differ.
     """
     if (len(hosts) > 0) + everything + bool(cluster) != 1:
-        raise _Misused("Name hosts, or say --all, or --cluster NAME.", click.get_current_context())
+        raise Misused("Name hosts, or say --all, or --cluster NAME.", click.get_current_context())
     show: Callable[[str], None] = (lambda line: None) if as_json else click.echo
     results = run({"hosts": hosts, "cluster": cluster, "all": everything, "check": check}, show)
     if as_json:

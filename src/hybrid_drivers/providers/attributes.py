@@ -14,6 +14,7 @@ GENERIC = frozenset(
     {
         "PROVIDER", "PROVIDER_NAME", "DRIVER", "PM_MAD", "DEPLOY_ID", "HOSTNAME", "PLAYBOOK", "RENAME", "TAGS",
         "DESCRIPTION", "NAME", "ID", "INDEX", "COUNT", "WAIT", "WAIT_TIMEOUT", "MODE", "STATE",
+        "WHEN_STOPPED", "WHEN_LOST",
     }
 )  # fmt: skip
 GENERIC_PREFIXES = ("PROVISION_", "ONE_")

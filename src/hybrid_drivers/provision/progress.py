@@ -10,7 +10,7 @@ from hybrid_drivers.model import Host, HostState
 from hybrid_drivers.provision.record import Slot
 
 Kind = tuple[str, str]  # provider and plan
-STATES = ("PENDING", "DEPLOYING", "BOOTING", "CONNECTING", "CONFIGURING", "READY", "DELETING", "ERROR")
+STATES = ("PENDING", "DEPLOYING", "BOOTING", "CONNECTING", "CONFIGURING", "READY", "STOPPED", "DELETING", "ERROR")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -228,3 +228,18 @@ def test_what_lists_show_late_is_found(world: World) -> None:
     world.block("late")
     world.pass_time(QUARANTINE + 100)
     assert world.provider.kept == {}
+
+
+def test_people_are_told_what_waits_and_a_look_releases_nothing(world: World) -> None:
+    world.block("left")
+    world.collector.sweep(look_only=True)
+    world.clock.sleep(QUARANTINE + 1)
+    world.collector.sweep(now_due=True, look_only=True)
+    (told,) = cast(list[dict[str, object]], world.collector.report()["blocks"])
+    assert (told["provider"], told["block"], told["released_in"], told["watched"]) == ("ams", "left", 0, QUARANTINE)
+    assert "left" in world.provider.kept
+    world.collector.sweep(now_due=True)
+    report = world.collector.report()
+    assert (report["blocks"], world.provider.kept) == ([], {})
+    (released,) = cast(list[dict[str, object]], report["released_blocks"])
+    assert released["block"] == "left"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hybrid_drivers.agent.collector import stopped, stray
+from hybrid_drivers.agent.collector import left_alone, stopped, stray
 from hybrid_drivers.agent.record import read
 from hybrid_drivers.model import Host, HostState, Machine, MachineState, MachineTags, Template
 
@@ -49,6 +49,21 @@ def test_the_only_machine_of_a_host_is_not_even_if_the_host_names_another() -> N
 )
 def test_what_is_not_ours_or_on_its_way_out_is_not(other: Machine) -> None:
     assert not stray(other, {}, {"m1"})
+
+
+@pytest.mark.parametrize(
+    ("other", "recorded", "why"),
+    [
+        (machine(-1), {}, "5.12"),
+        (machine(), {7: "m-of-last-year"}, "m-of-last-year"),
+        (machine(), {7: ""}, ""),
+        (machine(state=MachineState.DELETING), {7: "m2"}, ""),
+    ],
+)
+def test_why_a_machine_that_no_host_names_is_left_alone(other: Machine, recorded: dict[int, str], why: str) -> None:
+    found = left_alone(other, recorded)
+    assert why in found
+    assert bool(found) is bool(why)
 
 
 @pytest.mark.parametrize(

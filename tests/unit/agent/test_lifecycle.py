@@ -11,14 +11,19 @@ from hybrid_drivers.agent.decision import (
     Configure,
     Create,
     Fail,
+    GiveBack,
     GiveUpMachine,
     Look,
     MarkReady,
     NextAttempt,
+    NoteMachine,
+    PowerOn,
     Record,
     RecordAddress,
     Rename,
+    Replace,
     Rest,
+    Resume,
     Step,
     SyncMonitoring,
     TryAgain,
@@ -27,7 +32,7 @@ from hybrid_drivers.agent.decision import (
 )
 from hybrid_drivers.agent.leaving import Delete, Forget, Leaving, release_step
 from hybrid_drivers.agent.lifecycle import next_step
-from hybrid_drivers.agent.observed import Failure, Intent, Observed, Phase, Plan
+from hybrid_drivers.agent.observed import Failure, Intent, Observed, Phase, Plan, Remedy
 from hybrid_drivers.agent.upkeep import CheckDrift, Rerun, UpdatePeers, Upkeep
 from hybrid_drivers.model import Address, Machine, MachineState, Placement
 from hybrid_drivers.providers.base import Limits
@@ -63,6 +68,27 @@ def made(state: MachineState = MachineState.RUNNING, **more: Any) -> Observed:
 
 def ready(state: MachineState = MachineState.RUNNING, **more: Any) -> Observed:
     return made(state, **{"configured": True, "ready": True, **more})
+
+
+STOPPED = "machine m1 is stopped at acme, not running"
+GONE = "machine m1 is gone at provider acme, though nobody deleted the host"
+
+
+def stopped(remedy: Remedy, *, switches: bool = True, **more: Any) -> Observed:
+    """Return a READY host whose machine has been stopped for long enough."""
+    plan = replace(PLAN, when_stopped=remedy, switches=switches)
+    return ready(MachineState.STOPPED, **{"plan": plan, "stopped_since": NOW - 60, **more})
+
+
+def lost(**more: Any) -> Observed:
+    """Return a READY host whose machine is gone, to be replaced."""
+    return ready(**{"plan": replace(PLAN, when_lost=Remedy.REPLACE), "machines": (), "absent_since": NOW - 60, **more})
+
+
+def replacing(**more: Any) -> Observed:
+    """Return a host whose stopped machine is to be replaced, as was decided a minute ago."""
+    decided = {"configured": True, "replacing": "m1", "replaced": (NOW - 60,), "room": False}
+    return made(MachineState.STOPPED, **{**decided, **more})
 
 
 STEPS: dict[str, tuple[Observed, Step]] = {
@@ -166,7 +192,7 @@ STEPS: dict[str, tuple[Observed, Step]] = {
     "drift": (ready(upkeep=Upkeep(drift_due=True)), CheckDrift(address="192.0.2.7")),
     "no upkeep of what does not run": (
         ready(MachineState.STOPPED, upkeep=Upkeep(asked=True, peers_due=True, drift_due=True)),
-        Rest(phase=Phase.READY, problem="machine m1 is stopped at acme, not running"),
+        Rest(phase=Phase.STOPPED, problem="machine m1 is stopped at acme, not running"),
     ),
     "nor before it is READY": (
         made(configured=True, upkeep=Upkeep(asked=True, peers_due=True)),
@@ -174,7 +200,7 @@ STEPS: dict[str, tuple[Observed, Step]] = {
     ),
     "READY and stopped": (
         ready(MachineState.STOPPED),
-        Rest(phase=Phase.READY, problem="machine m1 is stopped at acme, not running"),
+        Rest(phase=Phase.STOPPED, problem="machine m1 is stopped at acme, not running"),
     ),
     # rule 5: failures
     "failed before it was ready": (
@@ -206,6 +232,133 @@ STEPS: dict[str, tuple[Observed, Step]] = {
             "to rent another"
         ),
     ),
+    # behind our back: WHEN_STOPPED, WHEN_LOST
+    "stopped, power-on: watched first": (
+        stopped(Remedy.POWER_ON, stopped_since=NOW - 59),
+        Rest(phase=Phase.STOPPED, problem=f"{STOPPED}; watched for a moment, then WHEN_STOPPED holds"),
+    ),
+    "stopped, power-on": (stopped(Remedy.POWER_ON), PowerOn(machine=machine(MachineState.STOPPED), number=1)),
+    "stopped, power-on: but somebody works on the host": (
+        stopped(Remedy.POWER_ON, left_alone=True),
+        Rest(phase=Phase.STOPPED, problem=STOPPED),
+    ),
+    "stopped, power-on: the provider cannot": (
+        stopped(Remedy.POWER_ON, switches=False),
+        Rest(
+            phase=Phase.STOPPED,
+            problem=f"{STOPPED}; provider acme cannot switch machines on: start it there, or set WHEN_STOPPED=replace",
+        ),
+    ),
+    "stopped, power-on: not again at once": (
+        stopped(Remedy.POWER_ON, switched_on=(NOW - 59,), switch_problem="no room"),
+        Rest(phase=Phase.STOPPED, problem=f"{STOPPED}; tries to switch it on within an hour: 1 (the last: no room)"),
+    ),
+    "stopped, power-on: a second time": (
+        stopped(Remedy.POWER_ON, switched_on=(NOW - 61,)),
+        PowerOn(machine=machine(MachineState.STOPPED), number=2),
+    ),
+    "stopped, power-on: the third time later": (
+        stopped(Remedy.POWER_ON, switched_on=(NOW - 300, NOW - 119)),
+        Rest(phase=Phase.STOPPED, problem=f"{STOPPED}; tries to switch it on within an hour: 2"),
+    ),
+    "stopped, power-on: no fourth time": (
+        stopped(Remedy.POWER_ON, switched_on=(NOW - 3599, NOW - 3000, NOW - 2000)),
+        Rest(
+            phase=Phase.STOPPED,
+            problem=f"{STOPPED}; tries to switch it on within an hour: 3: start it at the provider, or delete the host",
+        ),
+    ),
+    "stopped, power-on: but in the next hour": (
+        stopped(Remedy.POWER_ON, switched_on=(NOW - 3601, NOW - 3000, NOW - 2000)),
+        PowerOn(machine=machine(MachineState.STOPPED), number=3),
+    ),
+    "it runs again": (ready(shown_ready=False, monitored=False), Resume(address="192.0.2.7")),
+    "it runs again, elsewhere": (ready(shown_ready=False, moved=True), RecordAddress(address="192.0.2.7")),
+    "stopped, replace": (stopped(Remedy.REPLACE), Replace(reason=STOPPED)),
+    "stopped, replace: not under virtual machines": (
+        stopped(Remedy.REPLACE, vms=2),
+        Rest(
+            phase=Phase.STOPPED,
+            problem=f"{STOPPED}; it is replaced when its host has no virtual machine any more (2 now)",
+        ),
+    ),
+    "stopped, replace: not for ever": (
+        stopped(Remedy.REPLACE, replaced=(NOW - 86399, NOW - 7000, NOW - 3000)),
+        Rest(phase=Phase.STOPPED, problem=f"{STOPPED}; it was replaced 3 times within a day: no more by itself"),
+    ),
+    "replacing: no capacity, then a last look": (
+        replacing(replaced=(NOW - 4,)),
+        Wait(seconds=6, phase=Phase.DELETING, text="another machine follows m1"),
+    ),
+    "replacing: oned has not heard that there is no capacity": (
+        replacing(replaced=(NOW - 59,), room=True),
+        Wait(seconds=1, phase=Phase.DELETING, text="another machine follows m1"),
+    ),
+    "replacing: given back": (replacing(), GiveBack(machine=machine(MachineState.STOPPED))),
+    "replacing: not under a virtual machine that came last": (
+        replacing(vms=1),
+        Wait(
+            seconds=10,
+            phase=Phase.DELETING,
+            text="another machine follows m1",
+            problem="machine m1 waits: it is replaced when its host has no virtual machine any more (1 now)",
+        ),
+    ),
+    "replacing: on its way back": (
+        replacing(machines=(), leaving=True, absent_since=NOW - 600),
+        Wait(seconds=10, phase=Phase.DELETING, text="giving machine m1 back; another follows"),
+    ),
+    "replacing: on its way back for too long": (
+        replacing(machines=(), leaving=True, replaced=(NOW - 901,)),
+        Wait(
+            seconds=10,
+            phase=Phase.DELETING,
+            text="giving machine m1 back; another follows",
+            problem="machine m1 is not gone at acme yet, so none is rented in its place: see there",
+        ),
+    ),
+    "replacing: gone": (
+        replacing(machines=(), absent_since=NOW - 60),
+        NextAttempt(reason="machine m1 is gone at provider acme"),
+    ),
+    "replacing: it runs again, and is kept": (replacing(machines=(machine(),)), MarkReady(machine=machine())),
+    "lost, replace": (lost(), Replace(reason=GONE)),
+    "failed, replace": (
+        lost(machines=(machine(MachineState.FAILED),)),
+        Replace(reason="machine m1 failed at provider acme: no reason given"),
+    ),
+    "lost, replace: but somebody works on the host": (
+        lost(left_alone=True),
+        Fail(reason=f"{GONE}: delete the host, or enable it to rent another"),
+    ),
+    "lost, replace: not under virtual machines": (
+        lost(vms=1),
+        Fail(
+            reason=f"{GONE}; it is replaced when its host has no virtual machine any more (1 now)",
+            until_empty=True,
+        ),
+    ),
+    "lost, replace: they are gone": (
+        lost(failure=Failure(reason="lost", spec_hash="spec", until_empty=True)),
+        TryAgain(replaces=True),
+    ),
+    "lost, replace: they are still there": (
+        lost(vms=1, failure=Failure(reason="lost", spec_hash="spec", until_empty=True)),
+        Rest(phase=Phase.ERROR, problem="lost"),
+    ),
+    "lost, replace: not wanted any more": (
+        lost(plan=PLAN, failure=Failure(reason="lost", spec_hash="spec", until_empty=True)),
+        Rest(phase=Phase.ERROR, problem="lost"),
+    ),
+    "what the machine is gets recorded": (
+        ready(noted=False),
+        NoteMachine(machine=machine(), fresh=True, difference=""),
+    ),
+    "it was changed": (
+        ready(difference="plan is b, was a"),
+        NoteMachine(machine=machine(), fresh=False, difference="plan is b, was a"),
+    ),
+    "that is shown": (ready(difference="plan is b", shown_difference="plan is b"), Rest(phase=Phase.READY)),
     "second placement": (
         asked(intent=replace(INTENT, attempt=2)),
         Create(intent=replace(INTENT, attempt=2), placement=SECOND),

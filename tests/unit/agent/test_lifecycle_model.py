@@ -1,8 +1,9 @@
 """The agent's real code against every trouble at once, in any order (hypothesis): what must hold, holds.
 
 A small world on a virtual clock: oned, a provider and nodes in memory (``tests/support/agent_world.py``); agents that
-crash before or after any effect, replies that get lost, lists that lag, machines that fail or vanish, a second
-front-end that takes over. After each story all troubles end, and everything must come right within hours of its clock.
+crash before or after any effect, replies that get lost, lists that lag, machines that fail, vanish or are stopped,
+virtual machines that come and go, a second front-end that takes over. After each story all troubles end, and everything
+must come right within hours of its clock.
 
 HYBRID_MODEL_EXAMPLES=1000 makes it look harder, with other stories each time.
 """
@@ -40,10 +41,17 @@ CALM_LIMIT = 6 * 3600.0  # seconds of the virtual clock until all is well
 class LifeOfHosts(RuleBasedStateMachine):
     """Up to three hosts on two front-ends."""
 
-    @initialize(idempotent=st.booleans(), hosts=st.integers(1, 3), then=THEN)
-    def begin(self, idempotent: bool, hosts: int, then: float) -> None:
+    @initialize(
+        idempotent=st.booleans(),
+        hosts=st.integers(1, 3),
+        stopped=st.sampled_from(["show", "power-on", "replace"]),
+        lost=st.sampled_from(["show", "replace"]),
+        then=THEN,
+    )
+    def begin(self, idempotent: bool, hosts: int, stopped: str, lost: str, then: float) -> None:
         self.folder = tempfile.TemporaryDirectory(prefix="onehybrid-model-")
         self.world = World(Path(self.folder.name), idempotent=idempotent)
+        self.world.store.provision({"WHEN_STOPPED": stopped, "WHEN_LOST": lost})
         provider = self.world.provider
         for number, owner in enumerate(("stranger", "")):
             tags = MachineTags(owner=owner or self._owner(), host_id=-1 if not owner else 0, token="x", name="theirs")
@@ -79,6 +87,7 @@ class LifeOfHosts(RuleBasedStateMachine):
     @rule(data=st.data(), told=st.booleans(), then=THEN)
     def delete(self, data: st.DataObject, told: bool, then: float) -> None:
         host_id = data.draw(st.sampled_from(sorted(self.world.store.hosts)))
+        self.world.store.place(host_id, ())  # oned refuses to delete a host with virtual machines
         del self.world.store.hosts[host_id]
         if told:
             with self.world.may_crash(self.world.leader):
@@ -105,6 +114,14 @@ class LifeOfHosts(RuleBasedStateMachine):
             self.world.store.put(host_id, HostState.OFFLINE)
             with self.world.may_crash(self.world.leader):
                 leader.stop_monitor(host_id)
+        self.world.pass_time(then)
+
+    @precondition(lambda self: self.world.store.hosts)
+    @rule(data=st.data(), then=THEN)
+    def virtual_machines_come_or_go(self, data: st.DataObject, then: float) -> None:
+        host = self.world.store.hosts[data.draw(st.sampled_from(sorted(self.world.store.hosts)))]
+        if host.vm_ids or (host.state is HostState.MONITORED and host.total_cpu):
+            self.world.store.place(host.id, () if host.vm_ids else (7,))
         self.world.pass_time(then)
 
     @precondition(lambda self: self.world.store.hosts)
@@ -184,6 +201,15 @@ class LifeOfHosts(RuleBasedStateMachine):
             unit.gone_at = unit.hidden_at = self.world.clock.now()
         self.world.pass_time(then)
 
+    @precondition(lambda self: self.world.provider.alive())
+    @rule(data=st.data(), failures=st.integers(0, 2), then=st.sampled_from([2.0, 60.0, 200.0]))
+    def a_machine_is_stopped(self, data: st.DataObject, failures: int, then: float) -> None:
+        ours = [one.id for one in self.world.provider.alive() if one.id not in self.theirs]
+        if ours:
+            self.world.provider.units[data.draw(st.sampled_from(ours))].stopped = True
+        self.world.provider.switch_failures = failures
+        self.world.pass_time(then)
+
     @rule(failed=st.booleans(), then=THEN)
     def a_node_makes_trouble(self, failed: bool, then: float) -> None:
         error = StepFailed("node", "role", "step", 1, "no space") if failed else HostUnreachable("no SSH")
@@ -224,6 +250,11 @@ class LifeOfHosts(RuleBasedStateMachine):
         provider.deadly_replies = provider.blinks = 0
         provider.lost_replies = provider.refusals = provider.lies = provider.doomed = 0
         provider.sold_out, world.nodes.trouble = set(), []
+        provider.switch_failures = 0
+        for unit in provider.units.values():
+            unit.stopped = False
+        for host_id in world.store.hosts:
+            world.store.place(host_id, ())
         until = world.clock.now() + CALM_LIMIT
         while not self._all_is_well():
             assert world.clock.now() < until, self._how_it_stands()

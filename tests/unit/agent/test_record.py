@@ -87,7 +87,7 @@ def test_another_attempt_forgets_the_machine_and_all_that_was_done_on_it() -> No
     kept.write(records.with_machine(kept.record, MACHINE, "acme", "packet"))
     kept.write(records.with_host_keys(("a", "b")))
     kept.write(records.as_configured(kept.record, "2 abc"))
-    kept.write(records.as_ready(kept.record, 5.0, "192.0.2.7", {"REMOTE_PORT": "22"}))
+    kept.write(records.as_ready(kept.record, 5.0, MACHINE, "192.0.2.7", {"REMOTE_PORT": "22"}))
     record = kept.record
     kept.write(records.with_drift("1 of 2 steps differs: x"))
     record = kept.record
@@ -121,7 +121,7 @@ def test_failures_are_told_kept_and_forgiven() -> None:
 
 WRITES: dict[str, Callable[[HostRecord], Template]] = {
     "intent": lambda record: records.with_intent(record, INTENT),
-    "ready": lambda record: records.as_ready(record, 5.0, "192.0.2.7", {}),
+    "ready": lambda record: records.as_ready(record, 5.0, MACHINE, "192.0.2.7", {}),
 }
 
 

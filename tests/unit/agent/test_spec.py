@@ -11,6 +11,7 @@ import pytest
 from tests.support.agent_fakes import VirtualClock
 
 from hybrid_drivers.agent.accounts import Account, Accounts
+from hybrid_drivers.agent.observed import Remedy
 from hybrid_drivers.agent.settings import Settings
 from hybrid_drivers.agent.spec import Spec, resolve
 from hybrid_drivers.errors import ConfigError
@@ -192,3 +193,30 @@ def test_the_hash_follows_the_request_and_the_entry_and_nothing_else(book: Book)
     assert spec(book, cluster={"PROVIDER": "acme", "PLAN": "x"}, host=recorded).plan.spec_hash == first
     book.entry = ProviderEntry(name="acme", driver="dummy", defaults=book.entry.defaults, settings={"remote_port": "1"})
     assert hashed() != first
+
+
+@pytest.mark.parametrize(
+    ("cluster", "host", "stopped", "lost"),
+    [
+        (NOTHING, NOTHING, Remedy.SHOW, Remedy.SHOW),
+        ({"WHEN_STOPPED": "power-on", "WHEN_LOST": "replace"}, NOTHING, Remedy.POWER_ON, Remedy.REPLACE),
+        ({"WHEN_STOPPED": "power-on"}, {"WHEN_STOPPED": "REPLACE"}, Remedy.REPLACE, Remedy.SHOW),
+        ({"WHEN_STOPPED": "POWER_ON", "WHEN_LOST": "show"}, NOTHING, Remedy.POWER_ON, Remedy.SHOW),
+    ],
+)
+def test_what_follows_behind_our_back_is_no_part_of_what_is_rented(
+    book: Book, cluster: Vector, host: Vector, stopped: Remedy, lost: Remedy
+) -> None:
+    plain = {"PROVIDER": "acme"}
+    found = spec(book, cluster={**plain, **cluster}, host=host)
+    assert (found.plan.when_stopped, found.plan.when_lost) == (stopped, lost)
+    assert found.plan.spec_hash == spec(book, cluster=plain).plan.spec_hash
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "known"),
+    [("WHEN_STOPPED", "start", "show or power-on or replace"), ("WHEN_LOST", "power-on", "show or replace")],
+)
+def test_a_wrong_policy_is_named(book: Book, name: str, value: str, known: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name} of PROVISION must be {known}, not '{value}'"):
+        spec(book, host={"PROVIDER": "acme", name: value})
