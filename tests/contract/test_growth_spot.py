@@ -6,7 +6,7 @@ from tests.contract.test_growth import cluster_text, end, growing_lab, grown, st
 from tests.support.lab import quick_lab, wait_told
 
 from hybrid_drivers.agent.spot import INTERRUPTION
-from hybrid_drivers.model import Host, HostState
+from hybrid_drivers.model import Host, HostState, Template
 from hybrid_drivers.oned.vms import Vms
 from hybrid_drivers.sandbox.lab import Lab
 
@@ -62,9 +62,14 @@ def test_a_spot_host_is_taken_back_and_its_vm_goes_on_elsewhere() -> None:
 
 def test_a_spot_host_made_by_hand_is_flushed_once_and_what_people_do_then_stays() -> None:
     with quick_lab("packet", agent=WATCH, provision={"SPOT_INSTANCE": "YES"}, spot_notice=3600) as lab:
+        system = Template([("NAME", "edge-system"), ("TYPE", "SYSTEM_DS"), ("TM_MAD", "local")])
+        lab.objects.allocate("datastore", system, cluster_id=lab.cluster_id)
         host_id = lab.create("mine")
         host = lab.wait_ready(host_id)
         assert host.template.text("SPOT") == "YES"
+        vm = start_vm(lab, "vm")
+        Vms(lab.oned).deploy(vm, host_id)
+        wait_running(lab, vm)
         lab.simulator.knobs.change({"spot_notice": 500})
         lab.simulator.interrupt(machine(host))
         lab.wait(lambda: lab.host(host_id).state is HostState.DISABLED)
@@ -76,8 +81,12 @@ def test_a_spot_host_made_by_hand_is_flushed_once_and_what_people_do_then_stays(
         seen = lab.simulator.calls[lists]
         lab.wait(lambda: lab.simulator.calls[lists] > seen + 6)
         assert lab.host(host_id).state is HostState.MONITORED
+        lab.oned.set_host_status(host_id, "disable")
         lab.simulator.knobs.change({"spot_notice": 0})
         lab.simulator.interrupt(machine(host))
         wait_told(lab, host_id, "PROVISION_ERROR", "is gone at provider")
+        lab.wait(lambda: lab.host(host_id).state is HostState.ERROR)  # now hooks see to the VM: nobody else can move it
+        assert lab.made() == 1
+        Vms(lab.oned).delete(vm)
         lab.oned.delete_host(host_id)
         lab.wait_empty()

@@ -187,11 +187,9 @@ class HybridCore:
 
     def _watch_spot(self) -> None:
         while not self._stop.is_set():
-            self._leading("looking for interruptions", self.interruptions.sweep)
-            agent = self._parts.settings.agent
-            self._stop.wait(
-                agent.interruptions if self.interruptions.watching else max(agent.interruptions, agent.sweep)
-            )
+            if self.collector.spot:
+                self._leading("looking for interruptions", self.interruptions.sweep)
+            self._stop.wait(self._parts.settings.agent.interruptions)
 
     def _interrupted(self, host_id: int) -> None:
         """Order new room for the VMs of a host that is taken back, and tell people."""

@@ -16,7 +16,6 @@ from hybrid_drivers.agent.accounts import Account
 from hybrid_drivers.agent.parts import Parts
 from hybrid_drivers.agent.record import HostRecord, read
 from hybrid_drivers.errors import ActionRefused, ConfigError, NoSuchObject, ProviderError
-from hybrid_drivers.model import HostState
 from hybrid_drivers.oned.vms import Vms
 from hybrid_drivers.providers.base import Interruptions as Tells
 
@@ -24,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class Interruptions:
-    """Watches spot hosts; ``watching`` tells whether there was any in the last look.
+    """Watches spot hosts.
 
     ``flushed`` is called with a host's id after each flush, so that nobody waits for the next look of others.
     """
@@ -32,7 +31,7 @@ class Interruptions:
     def __init__(self, parts: Parts, flushed: Callable[[int], None]) -> None:
         self._parts, self._flushed = parts, flushed
         self._vms = Vms(parts.oned)
-        self.watching = False
+        self._silent: dict[str, str] = {}  # account -> why it does not tell, said once
 
     def sweep(self) -> None:
         """Ask each account with spot hosts once, and flush what it takes back.
@@ -41,7 +40,6 @@ class Interruptions:
             OnedError: oned cannot be asked.
         """
         watched = [one for one in map(read, self._parts.oned.hosts()) if spot.is_watched(one)]
-        self.watching = bool(watched)
         for account, records in self._by_account(watched):
             told = self._told(account)
             for record in records:
@@ -70,10 +68,14 @@ class Interruptions:
         if not isinstance(account.provider, Tells):
             return {}
         try:
-            return account.provider.interruptions(self._parts.owner())
+            told = account.provider.interruptions(self._parts.owner())
         except ProviderError as exc:
-            log.warning("provider %s cannot be asked for interruptions: %s", account.name, exc)
+            if self._silent.get(account.name) != str(exc):
+                log.warning("provider %s cannot be asked for interruptions: %s", account.name, exc)
+            self._silent[account.name] = str(exc)
             return {}
+        self._silent.pop(account.name, None)
+        return told
 
     def _carry_out(self, record: HostRecord, flush: spot.Flush) -> None:
         host, known = record.host, flush.interruption
@@ -81,7 +83,7 @@ class Interruptions:
             if flush.begins:
                 log.warning("host %s (%s): machine %s is taken back", host.id, host.name, known.machine)
                 self._parts.oned.update_host(host.id, spot.rendered(known))
-                if host.state is not HostState.OFFLINE:  # disabling would have it monitored again
+                if known.disables:
                     self._parts.oned.set_host_status(host.id, "disable")
             left = frozenset(one for one in flush.vms if not self._moves(one))
             if flush.begins or left != known.left:

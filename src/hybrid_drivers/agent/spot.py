@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from hybrid_drivers.agent.record import IM_MAD, HostRecord
-from hybrid_drivers.model import Template, Value
+from hybrid_drivers.model import HostState, Template, Value
 
 SPOT: Final = "SPOT"
 INTERRUPTION: Final = "PROVISION_INTERRUPTION"
 NEAR: Final = 600.0  # seconds before its time that a machine's end is a notice; one set long before is only a date
 STILL_THERE: Final = 300.0  # seconds after a notice that VMs are tried again where the provider told no time
+_TAKES_NONE: Final = (HostState.DISABLED, HostState.MONITORING_DISABLED, HostState.OFFLINE)
 _YES: Final = ("yes", "true")
 
 
@@ -25,19 +26,21 @@ _YES: Final = ("yes", "true")
 class Interruption:
     """The provider takes the host's machine back. Times are unix seconds; ``at`` None: it did not tell.
 
-    ``flushed``: the host was disabled and its VMs told to move; ``left``: those that could not be at that moment.
+    ``disables``: the host took VMs, so that flushing it begins with disabling it. ``flushed``: that was done, and its
+    VMs were told to move; ``left``: those that could not be at that moment.
     """
 
     machine: str
     noticed: float
     at: float | None = None
+    disables: bool = True
     flushed: bool = False
     left: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Flush:
-    """Have these VMs move away; ``begins``: note it first, and disable the host."""
+    """Have these VMs move away; ``begins``: note it first, and disable the host if that is to be done."""
 
     interruption: Interruption
     vms: tuple[int, ...]
@@ -75,6 +78,7 @@ def interruption_of(record: HostRecord) -> Interruption | None:
         machine=record.deploy_id,
         noticed=_number(told.get("NOTICED", "")) or 0.0,
         at=_number(told.get("AT", "")),
+        disables=told.get("DISABLES", "") == "YES",
         flushed=told.get("FLUSHED", "") == "YES",
         left=frozenset(int(one) for one in told.get("LEFT", "").split(",") if one.isdecimal()),
     )
@@ -83,6 +87,8 @@ def interruption_of(record: HostRecord) -> Interruption | None:
 def rendered(interruption: Interruption) -> Template:
     """Return the attribute."""
     told = {"MACHINE": interruption.machine, "NOTICED": f"{interruption.noticed:.0f}"}
+    if interruption.disables:
+        told["DISABLES"] = "YES"
     if interruption.at is not None:
         told["AT"] = f"{interruption.at:.0f}"
     if interruption.flushed:
@@ -105,13 +111,27 @@ def next_flush(record: HostRecord, told: Mapping[str, float | None], now: float)
         at = told[record.deploy_id]
         if at is not None and at - now > NEAR:
             return None
-        return Flush(interruption=Interruption(machine=record.deploy_id, noticed=now, at=at), vms=vms, begins=True)
+        takes_vms = record.host.state not in _TAKES_NONE
+        noticed = Interruption(machine=record.deploy_id, noticed=now, at=at, disables=takes_vms)
+        return Flush(interruption=noticed, vms=vms, begins=True)
     if not known.flushed:
         return Flush(interruption=known, vms=vms, begins=True)
     left = tuple(one for one in vms if one in known.left)
     if left and now < (known.at or known.noticed + STILL_THERE):
         return Flush(interruption=known, vms=left, begins=False)
     return None
+
+
+def hooks_are_due(record: HostRecord) -> bool:
+    """Tell whether a host that has lost its machine is to be enabled for the moment before it is put into ERROR.
+
+    A disabled host never comes into that state (OpenNebula ``Host.cc``, ``error``), and hooks on it are what people
+    have for the VMs of a lost host (``host_error.rb``). Only for VMs that did not get away, only where the flush
+    disabled it, and only with its capacity known: oned would otherwise make it new, which is to rent again.
+    """
+    known, host = interruption_of(record), record.host
+    disabled = known is not None and known.disables and host.state is HostState.DISABLED
+    return disabled and bool(host.vm_ids) and host.total_cpu > 0
 
 
 def sentence(record: HostRecord) -> str:

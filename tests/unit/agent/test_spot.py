@@ -51,6 +51,10 @@ class Cloud:
             )
         ]  # fmt: skip
 
+    def host(self, host_id: int) -> Host:
+        assert host_id == 7
+        return self.hosts()[0]
+
     def _call(self, call: str) -> None:
         if len(self.calls) >= self.dies_before:
             raise Killed(call)
@@ -89,7 +93,9 @@ class Cloud:
             oned=self,
             clock=SimpleNamespace(now=lambda: self.now),
             owner=lambda: "me",
-            accounts=SimpleNamespace(named=lambda name: account),
+            accounts=SimpleNamespace(
+                named=lambda name: account, for_attributes=lambda asked, _: (account, asked["TOKEN"])
+            ),
         )
         return Interruptions(cast(Parts, parts), self.noted.append)
 
@@ -123,7 +129,7 @@ def test_a_notice_is_written_down_then_the_host_is_flushed_once(cloud: Cloud) ->
 def test_the_next_machine_of_the_host_has_a_notice_of_its_own(cloud: Cloud) -> None:
     cloud.told = {"m-1": None, "m-2": None}
     cloud.sweep()
-    cloud.template["PROVISION"] = {"RENTED_FROM": "acme", "DEPLOY_ID": "m-2"}
+    cloud.template["PROVISION"], cloud.state = {"RENTED_FROM": "acme", "DEPLOY_ID": "m-2"}, HostState.MONITORED
     assert spot.sentence(read(cloud.hosts()[0])) == ""
     assert "disable" in cloud.sweep()
 
@@ -171,14 +177,42 @@ def test_an_end_far_ahead_is_no_notice_yet(cloud: Cloud) -> None:
 def test_without_a_ready_spot_host_nobody_is_asked(cloud: Cloud, change: dict[str, Value]) -> None:
     cloud.template.update(change)
     cloud.told["m-1"] = None
+    cloud.agent().sweep()
+    assert (cloud.calls, cloud.questions) == ([], 0)
+
+
+def test_a_host_with_credentials_of_its_own_is_read_in_clear(cloud: Cloud) -> None:
+    cloud.template["PROVISION"] = {"DRIVER": "acme", "TOKEN": "secret", "DEPLOY_ID": "m-1"}
+    cloud.told["m-1"] = None
+    assert cloud.sweep()[:2] == ["write", "disable"]
+
+
+def test_why_a_provider_does_not_tell_is_logged_once(cloud: Cloud, caplog: pytest.LogCaptureFixture) -> None:
     agent = cloud.agent()
-    agent.sweep()
-    assert (cloud.calls, cloud.questions, agent.watching) == ([], 0, False)
+    for cloud.broken in (True, True, False, True):
+        agent.sweep()
+    assert [one.getMessage() for one in caplog.records] == [
+        "provider acme cannot be asked for interruptions: no answer"
+    ] * 2
 
 
-def test_an_offline_host_stays_offline(cloud: Cloud) -> None:
-    cloud.state, cloud.told = HostState.OFFLINE, {"m-1": None}
+@pytest.mark.parametrize("state", [HostState.OFFLINE, HostState.DISABLED])
+def test_a_host_that_takes_no_vms_stays_as_people_left_it(cloud: Cloud, state: HostState) -> None:
+    cloud.state, cloud.told = state, {"m-1": None}
     assert cloud.sweep() == ["write", "resched 1", "resched 2", "write"]
+    assert not spot.hooks_are_due(read(replace(cloud.hosts()[0], total_cpu=800)))
+
+
+def test_hooks_on_a_lost_host_are_due_for_vms_that_stayed_behind(cloud: Cloud) -> None:
+    assert not spot.hooks_are_due(read(replace(cloud.hosts()[0], total_cpu=800)))
+    cloud.told["m-1"] = None
+    cloud.sweep()
+    assert spot.hooks_are_due(read(replace(cloud.hosts()[0], total_cpu=800)))
+    assert not spot.hooks_are_due(read(cloud.hosts()[0]))  # enabled, it would begin anew
+    cloud.vms.clear()
+    assert not spot.hooks_are_due(read(replace(cloud.hosts()[0], total_cpu=800)))
+    cloud.vms, cloud.state = {1}, HostState.MONITORED
+    assert not spot.hooks_are_due(read(replace(cloud.hosts()[0], total_cpu=800)))
 
 
 def test_a_rented_host_is_marked_as_what_it_is() -> None:

@@ -221,8 +221,8 @@ class _Deciding:
 
     def _cooling(self) -> str:
         until = self._memory.deleted_at + self._state.policy.cooldown
-        if self._state.now >= until:
-            return ""
+        if self._state.now >= until or any(one.stage is Stage.LEAVING for one in self._state.hosts):
+            return ""  # VMs of a host that is taken back cannot wait, and that it goes is no flapping
         return f"a host was given back {self._state.now - self._memory.deleted_at:.0f} s ago (COOLDOWN)"
 
     # --- shrinking ---

@@ -120,10 +120,10 @@ class Growing:
     def _cloud(self, clusters: Iterable[Cluster]) -> Cloud:
         oned = self._parts.oned
         vms: list[Vm] = oned.waiting_vms()  # before the hosts: a VM placed in between takes room that is seen
-        hosts = oned.hosts()
+        hosts, now = oned.hosts(), self._parts.clock.now()
         return Cloud(
-            now=self._parts.clock.now(),
-            vms=[*vms, *spot.displaced(oned, hosts)],
+            now=now,
+            vms=[*vms, *spot.displaced(oned, hosts, now)],
             hosts=hosts,
             clusters={one.id: one for one in clusters},
             datastores=self._objects.pool("datastore"),

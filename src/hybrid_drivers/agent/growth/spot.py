@@ -24,6 +24,7 @@ from hybrid_drivers.oned.api import Oned
 from hybrid_drivers.providers.prices import spot_price_of
 
 _KEYS: Final = ("SPOT_INSTANCE", "SPOT_PRICE_MAX")
+COUNTED_FOR: Final = 7200.0  # seconds after the notice that VMs which stay behind are rented for
 _ON_A_HOST: Final = (3, 8)  # states ACTIVE and POWEROFF (``VirtualMachine.h``)
 
 
@@ -83,14 +84,16 @@ def holds_floor(host: HostView, offers: Iterable[Offer]) -> bool:
     return not host.spot or all(one.spot for one in offers)
 
 
-def displaced(oned: Oned, hosts: Iterable[Host]) -> list[Vm]:
+def displaced(oned: Oned, hosts: Iterable[Host], now: float) -> list[Vm]:
     """Return the VMs on hosts whose machine is taken back: they need room elsewhere, as those that wait.
 
-    One that is on its way to another host has that as its last, and takes its room there.
+    One that is on its way to another host has that as its last, and takes its room there. One that did not get away
+    until the machine was gone counts on: its disks may be where the scheduler can start it from.
     """
     found = []
     for host in hosts:
-        if host.im_mad != IM_MAD or spot.interruption_of(read(host)) is None:
+        known = spot.interruption_of(read(host)) if host.im_mad == IM_MAD else None
+        if known is None or now - known.noticed > COUNTED_FOR:
             continue
         for vm_id in host.vm_ids:
             with suppress(NoSuchObject):
