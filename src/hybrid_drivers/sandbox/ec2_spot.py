@@ -103,8 +103,8 @@ class Spots:
 
     def _status(self, unit: Instance) -> tuple[str, float, str]:
         if unit.notice is not None:
-            gone = unit.state in _ENDED
-            code = "instance-terminated-by-price" if gone and unit.notice.code.endswith("tion") else unit.notice.code
+            marked = unit.notice.code == "marked-for-termination"
+            code = "instance-terminated-by-price" if marked and unit.state in _ENDED else unit.notice.code
             return code, unit.notice.since, "Your Spot instance was or will be terminated."
         if unit.state in _ENDED:
             return "instance-terminated-by-user", unit.deleted or self._fleet.now(), "You terminated the Spot instance."

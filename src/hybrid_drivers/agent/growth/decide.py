@@ -17,12 +17,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from hybrid_drivers.agent.growth.floors import holds_floor, lasting
 from hybrid_drivers.agent.growth.limits import Budget, settle
 from hybrid_drivers.agent.growth.memory import Memory
 from hybrid_drivers.agent.growth.model import Action, Decision, Delete, Enable, HostView, Order, Stage, State, Waiting
 from hybrid_drivers.agent.growth.packing import Counts, Group, NewHost, Offer, cheapest, place
 from hybrid_drivers.agent.growth.shrink import give_back, retire
-from hybrid_drivers.agent.growth.spot import holds_floor, lasting
 
 _ORDER_OF_ROOM = {Stage.USABLE: 0, Stage.DISABLED: 1, Stage.COMING: 2}
 

@@ -15,9 +15,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
+from hybrid_drivers.agent.growth import leaving, spot
 from hybrid_drivers.agent.growth import memory as growth_memory
 from hybrid_drivers.agent.growth import policy as growth_policy
-from hybrid_drivers.agent.growth import spot
 from hybrid_drivers.agent.growth.decide import decide, is_changed
 from hybrid_drivers.agent.growth.model import Action, Decision, Disable, Enable, HostView, Order, State
 from hybrid_drivers.agent.growth.offers import Range, offers_of
@@ -123,7 +123,7 @@ class Growing:
         hosts, now = oned.hosts(), self._parts.clock.now()
         return Cloud(
             now=now,
-            vms=[*vms, *spot.displaced(oned, hosts, now)],
+            vms=[*vms, *leaving.displaced(oned, hosts, now)],
             hosts=hosts,
             clusters={one.id: one for one in clusters},
             datastores=self._objects.pool("datastore"),
@@ -142,7 +142,7 @@ class Growing:
             policy_digest=_digest(cluster),
             memory=growth_memory.read(cluster.template.vector(growth_memory.NAME)),
             hosts=tuple(hosts),
-            waiting=waiting(cloud, cluster, found.offers, _vm_mad(cluster)),
+            waiting=waiting(leaving.of_cluster(cloud, cluster.id), cluster, found.offers, _vm_mad(cluster)),
             offers=found.offers,
         )
 
@@ -202,7 +202,7 @@ class Growing:
         told: list[tuple[str, Value]] = []
         if is_changed(look.state.memory, decision.memory, decision.actions):
             told.append((growth_memory.NAME, growth_memory.render(decision.memory)))
-        happened = spot.events(template.text(EVENT), hosts, look.cluster.id)
+        happened = leaving.events(template.text(EVENT), hosts, look.cluster.id)
         if decision.actions or happened:
             told.append((EVENT, told_events(template.text(EVENT), decision.actions, look.state.now, happened)))
         note = readable("; ".join(decision.notes))

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from hybrid_drivers.agent.growth.floors import holds_floor
 from hybrid_drivers.agent.growth.memory import Memory
 from hybrid_drivers.agent.growth.model import Delete, Disable, HostView, Stage, State
-from hybrid_drivers.agent.growth.spot import holds_floor
 
 EDGE: Final = 300.0  # seconds before the end of a piece that is paid for: time enough to disable, look again and delete
 

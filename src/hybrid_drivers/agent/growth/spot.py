@@ -1,4 +1,4 @@
-"""Spot machines in growing: what of them may be ordered, and which hosts hold a floor.
+"""Spot offers: what of the plans may be ordered as spot machines.
 
 A spot offer has two prices. ``price`` is its cap: what it may cost, which every limit counts and the order carries as
 SPOT_PRICE_MAX, so that no limit is passed when the market moves. ``expected`` is what it costs now, which decides what
@@ -7,25 +7,19 @@ is cheapest. Sold out is a spot offer by itself: its plan on demand takes over a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from hybrid_drivers.agent import spot
 from hybrid_drivers.agent.accounts import Account
-from hybrid_drivers.agent.growth.model import HostView
 from hybrid_drivers.agent.growth.packing import SPOT_SUFFIX, Offer
 from hybrid_drivers.agent.growth.policy import Policy
-from hybrid_drivers.agent.record import IM_MAD, read
-from hybrid_drivers.errors import ConfigError, NoSuchObject
-from hybrid_drivers.model import Host, Value, Vm
-from hybrid_drivers.oned.api import Oned
+from hybrid_drivers.errors import ConfigError
+from hybrid_drivers.model import Value
 from hybrid_drivers.providers.prices import spot_price_of
 
 _KEYS: Final = ("SPOT_INSTANCE", "SPOT_PRICE_MAX")
-COUNTED_FOR: Final = 7200.0  # seconds after the notice that VMs which stay behind are rented for
-_ON_A_HOST: Final = (3, 8)  # states ACTIVE and POWEROFF (``VirtualMachine.h``)
 
 
 def with_spot(
@@ -55,11 +49,12 @@ def with_spot(
             )
             continue
         as_spot = replace(offer, plan=offer.plan + SPOT_SUFFIX, price=min(caps))
-        expected = _expected(account, {**attributes, **order(as_spot), key: offer.plan})
-        if expected is not None and expected > min(caps):
-            problems.append(f"{offer.plan} has no spot offer: it costs more than {min(caps):g} now")
+        prices = _prices_now(account, {**attributes, **order(as_spot), key: offer.plan})
+        within = [one for one in prices if one <= as_spot.cap]
+        if prices and not within:
+            problems.append(f"{offer.plan} has no spot offer: it costs more than {as_spot.cap:g} now")
         else:
-            found.append(replace(as_spot, expected=expected))
+            found.append(replace(as_spot, expected=max(within, default=None)))
     return [*found, *(offers if wanted == "yes" else ())], problems  # where nobody tells the price, spot comes first
 
 
@@ -73,50 +68,10 @@ def marks(offer: Offer) -> list[tuple[str, Value]]:
     return [(spot.SPOT, "YES")] if offer.spot else []
 
 
-def lasting(found: Iterable[Offer], offers: Iterable[Offer]) -> list[Offer]:
-    """Return those for a floor: on demand, unless a cluster rents spot machines only; ``offers`` are all it has."""
-    spot_only = all(one.spot for one in offers)
-    return [one for one in found if spot_only or not one.spot]
-
-
-def holds_floor(host: HostView, offers: Iterable[Offer]) -> bool:
-    """Tell whether a host counts for MIN_HOSTS and WARM_HOSTS: a floor that may be taken away is none."""
-    return not host.spot or all(one.spot for one in offers)
-
-
-def displaced(oned: Oned, hosts: Iterable[Host], now: float) -> list[Vm]:
-    """Return the VMs on hosts whose machine is taken back: they need room elsewhere, as those that wait.
-
-    One that is on its way to another host has that as its last, and takes its room there. One that did not get away
-    until the machine was gone counts on: its disks may be where the scheduler can start it from.
-    """
-    found = []
-    for host in hosts:
-        known = spot.interruption_of(read(host)) if host.im_mad == IM_MAD else None
-        if known is None or now - known.noticed > COUNTED_FOR:
-            continue
-        for vm_id in host.vm_ids:
-            with suppress(NoSuchObject):
-                vm = oned.vm(vm_id)
-                if vm.host_id == host.id and vm.state in _ON_A_HOST:
-                    found.append(vm)
-    return found
-
-
-def events(before: str, hosts: Iterable[Host], cluster_id: int) -> list[str]:
-    """Return what ELASTIC_EVENTS lacks about machines that are taken back; each is told once, by its id."""
-    found = []
-    for host in hosts:
-        known = spot.interruption_of(read(host)) if host.im_mad == IM_MAD and host.cluster_id == cluster_id else None
-        if known is not None and f"machine {known.machine} back" not in before:
-            found.append(f"host {host.id}: the provider takes spot machine {known.machine} back, its VMs are to move")
-    return found
-
-
-def _expected(account: Account, attributes: Mapping[str, str]) -> float | None:
+def _prices_now(account: Account, attributes: Mapping[str, str]) -> list[float]:
+    """Return what it costs in each place where somebody tells."""
     told = [spot_price_of(account.provider, one) for one in account.provider.placements(attributes)]
-    amounts = [one.amount for one in told if one is not None]
-    return max(amounts) if amounts and len(amounts) == len(told) else None
+    return [one.amount for one in told if one is not None]
 
 
 def _amount(text: str) -> float | None:

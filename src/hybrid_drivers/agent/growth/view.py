@@ -81,7 +81,7 @@ def view_host(host: Host, cluster_id: int, now: float) -> HostView:
         id=host.id,
         name=record.friendly_name,
         stage=stage,
-        plan=grown.get("PLAN", "") + (SPOT_SUFFIX if is_spot(host.template) else ""),
+        plan=_offered_as(host, grown),
         room=_room(host, stage, grown),
         vms=max(host.running_vms, len(host.vm_ids)),
         member=ours and host.cluster_id == cluster_id,
@@ -92,6 +92,11 @@ def view_host(host: Host, cluster_id: int, now: float) -> HostView:
         ordered_at=_amount(grown.get("ORDERED_AT", "")) or record.since or record.ready_at,
         ready_at=record.ready_at if record.ready else 0.0,
     )
+
+
+def _offered_as(host: Host, grown: Mapping[str, str]) -> str:
+    plan = grown.get("PLAN", "")
+    return plan + SPOT_SUFFIX if plan and is_spot(host.template) else plan
 
 
 def stage_of(record: HostRecord, now: float) -> Stage:

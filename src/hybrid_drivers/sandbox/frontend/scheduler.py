@@ -67,9 +67,8 @@ class Scheduler:
                 continue
             with suppress(Refused, ConfigError):
                 if self._meets(vm, host):
-                    life.move(
-                        self._context, vm, host, check_move(self._context, vm, host, None, live=False), live=False
-                    )
+                    datastore = check_move(self._context, vm, host, None, live=False)
+                    life.move(self._context, vm, host, datastore, live=False)
                     return
 
     def _meets(self, vm: VmObject, host: HostObject) -> bool:

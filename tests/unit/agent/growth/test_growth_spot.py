@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from tests.unit.agent.growth.test_growth_decisions import NOW, POLICY, decided, host, ordered, vm
 
 from hybrid_drivers.agent.accounts import Account
-from hybrid_drivers.agent.growth import spot
+from hybrid_drivers.agent.growth import leaving, spot
 from hybrid_drivers.agent.growth.memory import Memory, read, render
 from hybrid_drivers.agent.growth.model import Delete, HostView, Order, Stage, Waiting
 from hybrid_drivers.agent.growth.packing import SPOT_SUFFIX, Offer, Size
 from hybrid_drivers.agent.growth.policy import Policy
-from hybrid_drivers.agent.growth.view import facts_to_be, view_host
+from hybrid_drivers.agent.growth.view import Cloud, facts_to_be, view_host
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.model import Cluster, Host, HostState, Placement, Template, Vm
 from hybrid_drivers.oned.api import Oned
@@ -244,11 +244,15 @@ def test_vms_of_a_host_that_leaves_wait_until_they_are_on_their_way() -> None:
     vms = {1: one(1), 2: one(2, host_id=4), 5: one(5, state=8), 6: one(6, state=6)}
     oned = cast(Oned, SimpleNamespace(vm=vms.__getitem__))
     hosts = [rented(3, NOTICE, vm_ids=(1, 2, 5, 6)), rented(4, vm_ids=(2, 7))]
-    assert [found.id for found in spot.displaced(oned, hosts, 19.0)] == [1, 5]
-    assert spot.displaced(oned, hosts, 19.0 + spot.COUNTED_FOR) == []  # nobody rents for what is stuck for ever
+    assert [found.id for found in leaving.displaced(oned, hosts, 19.0)] == [1, 5]
+    cloud = Cloud(
+        now=19.0, hosts=hosts, clusters={}, datastores=(), vms=[vms[1], replace(vms[2], state=1, host_id=None)]
+    )
+    assert [[found.id for found in leaving.of_cluster(cloud, cluster).vms] for cluster in (100, 7)] == [[1, 2], [2]]
+    assert leaving.displaced(oned, hosts, 19.0 + leaving.COUNTED_FOR) == []  # nobody rents for what is stuck for ever
 
 
 def test_a_notice_is_told_once_in_the_events_of_its_cluster() -> None:
-    (line,) = spot.events("", [rented(3, NOTICE), rented(4, OTHERS), rented(5, NOTICE, cluster_id=7)], 100)
+    (line,) = leaving.events("", [rented(3, NOTICE), rented(4, OTHERS), rented(5, NOTICE, cluster_id=7)], 100)
     assert line == "host 3: the provider takes spot machine m-1 back, its VMs are to move"
-    assert spot.events(f"2026 {line}", [rented(3, NOTICE)], 100) == []
+    assert leaving.events(f"2026 {line}", [rented(3, NOTICE)], 100) == []
