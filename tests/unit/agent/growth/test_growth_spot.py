@@ -107,6 +107,16 @@ def test_without_a_cap_or_above_it_there_is_no_spot_offer_and_that_is_said() -> 
     assert (offers, problems) == ([SMALL], ["small has no spot offer: it costs more than 0.2 now"])
 
 
+def test_of_several_places_those_count_that_are_within_the_cap() -> None:
+    prices = {"near": 0.3, "far": 0.1, "gold": 0.9}
+    market = Market(None, {f"small@{place}": price for place, price in prices.items()})
+    places = tuple(Placement(plan="small", place=one) for one in prices)
+    provider = SimpleNamespace(entry=market.entry, placements=lambda _: places)
+    account = cast(Account, SimpleNamespace(name="acme", provider=provider))
+    (found,), problems = spot.with_spot(policy("only", 0.4), [SMALL], account, {}, "PLAN")
+    assert (found.price, found.expected, problems) == (0.4, 0.3, [])
+
+
 def test_provision_alone_may_ask_for_spot_machines_but_not_besides_elastic() -> None:
     offers, _ = offered(policy("no"), SPOT_INSTANCE="YES", SPOT_PRICE_MAX="0.4")
     assert [(one.plan, one.price) for one in offers] == [(SPOT.plan, 0.4)]
