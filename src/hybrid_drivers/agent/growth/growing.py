@@ -121,9 +121,10 @@ class Growing:
         oned = self._parts.oned
         vms: list[Vm] = oned.waiting_vms()  # before the hosts: a VM placed in between takes room that is seen
         hosts, now = oned.hosts(), self._parts.clock.now()
+        placed = {vm_id for host in hosts for vm_id in host.vm_ids}  # in between: their room is taken already
         return Cloud(
             now=now,
-            vms=[*vms, *leaving.displaced(oned, hosts, now)],
+            vms=[*(one for one in vms if one.id not in placed), *leaving.displaced(oned, hosts, now)],
             hosts=hosts,
             clusters={one.id: one for one in clusters},
             datastores=self._objects.pool("datastore"),
