@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,17 +13,28 @@ import pytest
 from tests.support.providers import CANARY, LABS, OWNER, USER_DATA, Lab, request, until
 
 from hybrid_drivers.errors import (
+    CapacityExhausted,
     ConfigError,
     CredentialsRejected,
     MachineGone,
     OutcomeUnknown,
     ProviderError,
+    QuotaExceeded,
     TokenSpent,
     TransientError,
     WrongState,
 )
 from hybrid_drivers.model import Machine, MachineState, Placement
-from hybrid_drivers.providers.base import Checks, ConsoleHostKeys, Limits, Power, Provider
+from hybrid_drivers.providers.base import (
+    Checks,
+    ConsoleHostKeys,
+    Interruptions,
+    Limits,
+    Power,
+    Price,
+    Provider,
+    SpotPrices,
+)
 
 
 @pytest.fixture(params=LABS)
@@ -261,6 +273,62 @@ def test_tags_of_oneprovision_are_no_unknown_attributes(lab: Lab) -> None:
         "PLAYBOOK": "default",
     }
     assert lab.provider.placements({**lab.attributes, **extra}) == lab.provider.placements(lab.attributes)
+
+
+def test_spot_machines_are_the_business_of_both_capabilities_or_of_none(lab: Lab) -> None:
+    assert isinstance(lab.provider, SpotPrices) == isinstance(lab.provider, Interruptions) == (lab.market is not None)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [{"spot_capacity": "*@*=0"}, {"spot_price": "*@*=0.6"}, {"spot_quota": 1}],
+    ids=lambda one: next(iter(one)),
+)
+def test_a_spot_machine_that_cannot_be_had_is_sold_out_or_over_a_quota(lab: Lab, trouble: dict[str, object]) -> None:
+    if lab.market is None:
+        pytest.skip("no spot machines")
+    lab.attributes = {**lab.attributes, **lab.spot}
+    first = lab.provider.create(request(lab))
+    lab.market.knobs.change(trouble)
+    with pytest.raises(QuotaExceeded if "spot_quota" in trouble else CapacityExhausted):
+        lab.provider.create(request(lab, token="token-2", host_id=8))
+    lab.attributes = {key: value for key, value in lab.attributes.items() if key not in lab.spot}
+    on_demand = lab.provider.create(request(lab, token="token-3", host_id=9))
+    until(lambda: {*listed(lab)} == {first.id, on_demand.id})
+
+
+def test_spot_prices_are_the_markets_and_none_where_nobody_tells(lab: Lab) -> None:
+    if lab.market is None or not isinstance(lab.provider, SpotPrices):
+        pytest.skip("no spot machines")
+    (place, *_) = lab.provider.placements(lab.attributes)
+    lab.market.knobs.change({"spot_price": f"{place.plan}@*=0.35"})
+    found = [lab.provider.spot_price_hour(place.plan, place.place) for _ in range(2)]
+    assert found == [Price(amount=0.35)] * 2
+    assert sum(count for name, count in lab.market.calls.items() if "spot" in name.lower()) == 1
+    (other,) = {one.plan for one in lab.provider.placements(lab.attributes)} - {place.plan}
+    assert lab.provider.spot_price_hour(other, place.place) is None
+
+
+def test_an_interrupted_machine_is_told_of_while_it_runs_and_then_goes(lab: Lab) -> None:
+    if lab.market is None or not isinstance(lab.provider, Interruptions):
+        pytest.skip("no spot machines")
+    lab.attributes = {**lab.attributes, **lab.spot}
+    first, second = (lab.provider.create(request(lab, token=f"t-{n}", host_id=n)).id for n in (7, 8))
+    for one in (first, second):
+        running(lab, one)
+    assert not lab.provider.interruptions(OWNER)
+    lab.market.knobs.change({"spot_notice": 120})
+    lab.market.interrupt(first)
+    told = lab.provider.interruptions(OWNER)
+    assert {*told} == {first}
+    assert abs((told[first] or 0) - time.time() - 120) < 30
+    assert lab.provider.get(first).state is MachineState.RUNNING
+    lab.market.knobs.change({"spot_notice": 0})
+    lab.market.interrupt(first)
+    until(lambda: gone(lab, first))
+    delete(lab, second)
+    until(lambda: gone(lab, second))
+    assert second not in lab.provider.interruptions(OWNER)  # that was us
 
 
 def test_no_secret_is_in_any_error_or_log(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:

@@ -167,6 +167,7 @@ def use_everything(account: Watched) -> None:
     order = {"TagSpecifications": ec2_account.tags(Name="edge1"), "UserData": ec2_account.USER_DATA, "ClientToken": "t"}
     metadata = {"HttpTokens": "required", "HttpPutResponseHopLimit": 1}
     one = account.running(**order, MetadataOptions=metadata, InstanceMarketOptions={"MarketType": "spot"})
+    use_the_spot_market(account, one)
     ec2.create_tags(Resources=[one], Tags=[{"Key": "a", "Value": "b"}])
     ec2.describe_tags()
     ec2.get_console_output(InstanceId=one)
@@ -182,6 +183,19 @@ def use_everything(account: Watched) -> None:
     for describe in ("instance_types", "images", "regions", "availability_zones", "instances"):
         getattr(ec2, f"describe_{describe}")()
     ec2.describe_instance_types(MaxResults=5)
+
+
+def use_the_spot_market(account: Watched, instance: str) -> None:
+    """Make every call about spot instances once."""
+    ec2 = account.ec2
+    account.simulator.knobs.change({"spot_price": "c5.metal@*=0.4", "spot_notice": 3600})
+    (price, *_) = ec2.describe_spot_price_history(InstanceTypes=["c5.metal"])["SpotPriceHistory"]
+    assert (price["SpotPrice"], price["ProductDescription"]) == ("0.400000", "Linux/UNIX")
+    account.simulator.interrupt(instance)
+    code = [{"Name": "status-code", "Values": ["instance-terminated-no-capacity"]}]
+    (asked,) = ec2.describe_spot_instance_requests(Filters=code, MaxResults=5)["SpotInstanceRequests"]
+    assert (asked["InstanceId"], asked["State"], asked["Type"]) == (instance, "closed", "one-time")
+    assert account.get(instance)["SpotInstanceRequestId"] == asked["SpotInstanceRequestId"]
 
 
 def use_addresses(ec2: Any, instance: str) -> None:
@@ -218,7 +232,7 @@ def test_boto3_knows_every_element_we_serve(account: Watched) -> None:
     model = account.ec2.meta.service_model
     called = {name for name, _ in account.answers}
     assert called == set(account.simulator.calls)
-    assert len(called) == 28
+    assert len(called) == 30
     for name, body in account.answers:
         root = ElementTree.fromstring(body)
         assert root.tag == f"{{http://ec2.amazonaws.com/doc/2016-11-15/}}{name}Response"

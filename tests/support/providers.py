@@ -30,6 +30,7 @@ from hybrid_drivers.sandbox.ec2_api import Ec2Simulator
 from hybrid_drivers.sandbox.knobs import Knobs
 from hybrid_drivers.sandbox.machines import make_machines
 from hybrid_drivers.sandbox.packet_api import PacketSimulator
+from hybrid_drivers.sandbox.simulator import Simulator
 from hybrid_drivers.secret import Secret
 
 OWNER = "0f3c9a52-7d1e-4b7f-9a55-3f1d2c4b5a69"
@@ -98,6 +99,8 @@ class Lab:
     unreachable: Callable[[], Provider] | None = None
     small_pages: Callable[[pytest.MonkeyPatch], None] | None = None
     capacity: int = 100
+    spot: Mapping[str, str] = field(default_factory=dict)  # attributes of a spot machine, where there are any
+    market: Simulator | None = None  # whose knobs are the spot market
 
 
 def entry(
@@ -171,6 +174,8 @@ def packet_lab(tmp_path: Path, *, gone_is_403: bool = False) -> Iterator[Lab]:
             stranger=lambda: provider(token="nobody-knows-this-token"),
             unreachable=lambda: provider("http://127.0.0.1:9/metal/v1"),
             small_pages=lambda patch: patch.setattr(packet_client, "PAGE", 5),
+            spot={"SPOT_INSTANCE": "YES", "SPOT_PRICE_MAX": "0.5"},
+            market=simulator,
         )
     finally:
         simulator.stop()
@@ -212,6 +217,8 @@ def ec2_lab(tmp_path: Path) -> Iterator[Lab]:
             stranger=lambda: provider(secret="nobody-knows-this-secret"),
             unreachable=lambda: provider("http://127.0.0.1:9"),
             small_pages=lambda patch: patch.setattr(ec2_client, "PAGE", 5),
+            spot={"SPOT_INSTANCE": "YES", "SPOT_PRICE_MAX": "0.5"},
+            market=simulator,
         )
     finally:
         simulator.stop()

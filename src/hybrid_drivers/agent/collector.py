@@ -17,6 +17,7 @@ from hybrid_drivers.agent.observer import difference_of, drift_due
 from hybrid_drivers.agent.parts import Parts
 from hybrid_drivers.agent.reconciler import Reconciler
 from hybrid_drivers.agent.record import IM_MAD, HostRecord, read
+from hybrid_drivers.agent.spot import is_watched
 from hybrid_drivers.errors import NoSuchObject, ProviderError
 from hybrid_drivers.model import Host, HostState, Machine, MachineState
 
@@ -54,6 +55,7 @@ class Collector:
         self.hosts = 0
         self.ready = 0
         self.drifting = 0
+        self.spot = 0  # those that the provider may take back, with notice
         self.swept = False
         self.unasked = False  # some account could not be asked in the last look: what it has is not known
 
@@ -120,6 +122,7 @@ class Collector:
         running = {m.id: m for _, machines in listed for m in machines if m.state is MachineState.RUNNING}
         ours = [read(host) for host in hosts if host.im_mad == IM_MAD]
         self.hosts, self.ready = len(ours), sum(record.ready for record in ours)
+        self.spot = sum(map(is_watched, ours))
         self.drifting = sum(record.ready and record.drift + record.difference != "" for record in ours)
         self._reconciler.peers_of(hosts)
         waiting = self._reconciler.queue.keys()  # they have their own time, which may be a long one

@@ -23,6 +23,7 @@ from hybrid_drivers.agent.growth.growing import Growing
 from hybrid_drivers.agent.hook_addresses import HookAddresses, NoNodes
 from hybrid_drivers.agent.hooks import AliasIp
 from hybrid_drivers.agent.im import Monitoring
+from hybrid_drivers.agent.interruptions import Interruptions
 from hybrid_drivers.agent.ipam import Ipam
 from hybrid_drivers.agent.keys import FrontEndKeys
 from hybrid_drivers.agent.leadership import Leadership
@@ -75,9 +76,13 @@ class HybridCore:
         self.growing = Growing(parts, self.reconciler.ask)
         self._stop = threading.Event()
         self._wake = threading.Event()
+        self.interruptions = Interruptions(parts, self._interrupted)
+        self._grow_now = threading.Event()
         self._thread = threading.Thread(target=self._look_after, name="sweep", daemon=True)
         # Prices may take a provider a while to tell, and nobody else shall wait for that.
         self._growth = threading.Thread(target=self._grow, name="growth", daemon=True)
+        # Two minutes are little: neither prices nor a long sweep may come before it.
+        self._watch = threading.Thread(target=self._watch_spot, name="interruptions", daemon=True)
 
     def start(self) -> None:
         """Begin; what an earlier run left to do goes on."""
@@ -87,14 +92,16 @@ class HybridCore:
         self.reconciler.queue.start()
         self._thread.start()
         self._growth.start()
+        self._watch.start()
 
     def stop(self, timeout: float) -> None:
         """End the background work; whatever is cut off goes on at the next start."""
         self._stop.set()
         self._wake.set()
+        self._grow_now.set()
         self.reconciler.queue.stop(timeout)
-        self._thread.join(timeout)
-        self._growth.join(timeout)
+        for thread in (self._thread, self._growth, self._watch):
+            thread.join(timeout)
 
     def handle(self, call: Call) -> Answer:
         """Answer one call of oned or a 5.12 tool."""
@@ -173,7 +180,19 @@ class HybridCore:
     def _grow(self) -> None:
         while not self._stop.is_set():
             self._leading("growing", self.growing.sweep)
-            self._stop.wait(self._parts.settings.agent.growth)
+            self._grow_now.wait(self._parts.settings.agent.growth)
+            self._grow_now.clear()
+
+    def _watch_spot(self) -> None:
+        while not self._stop.is_set():
+            if self.collector.spot:
+                self._leading("looking for interruptions", self.interruptions.sweep)
+            self._stop.wait(self._parts.settings.agent.interruptions)
+
+    def _interrupted(self, host_id: int) -> None:
+        """Order new room for the VMs of a host that is taken back, and tell people."""
+        self._grow_now.set()
+        self.reconciler.ask(host_id)
 
     def _leading(self, what: str, *sweeps: Callable[[], None]) -> bool:
         """Do what only the leader does; tell whether it came to its end."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 
-from hybrid_drivers.agent import decision, observed, peers
+from hybrid_drivers.agent import decision, observed, peers, spot
 from hybrid_drivers.agent import record as records
 from hybrid_drivers.agent.nodework import NodeWork
 from hybrid_drivers.agent.observed import Phase
@@ -112,6 +112,8 @@ class Executor:
         memory = self._parts.memory(host.id)
         memory.enabled = False
         memory.left_init = host.state not in NEW  # otherwise INIT, seen later, is the operator's doing
+        if spot.hooks_are_due(record):
+            self._parts.oned.set_host_status(host.id, "enable")
         self._parts.reporter.fail(host.id, reason)
         return None if memory.left_init else FIRST_LOOK_AT_FAILED
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hybrid_drivers.agent import record as records
 from hybrid_drivers.agent import remedy
 from hybrid_drivers.agent import spec as specs
+from hybrid_drivers.agent import spot
 from hybrid_drivers.agent.observed import Observed
 from hybrid_drivers.agent.parts import HostMemory, Parts
 from hybrid_drivers.agent.record import HostRecord
@@ -192,7 +193,7 @@ def upkeep_of(parts: Parts, record: HostRecord) -> Upkeep:
         check_only=wish is not None and wish.check_only,
         peers_due=outdated and wait is None,
         drift_due=drift_due(parts, record),
-        problem=own or others,
+        problem=spot.sentence(record) or own or others,
         wait=wait,
     )
 

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from hybrid_drivers.agent import decision, observed, peers, userdata
+from hybrid_drivers.agent import decision, observed, peers, spot, userdata
 from hybrid_drivers.agent import record as records
 from hybrid_drivers.agent.departures import Departure
 from hybrid_drivers.agent.observed import Intent, Phase
@@ -135,7 +135,9 @@ class Renting:
         """Write the machine's id to oned."""
         spec, host = spec_of(view), view.record.host
         driver = spec.account.provider.entry.driver
-        self._parts.oned.update_host(host.id, records.with_machine(view.record, machine, spec.account.name, driver))
+        told = records.with_machine(view.record, machine, spec.account.name, driver)
+        told = Template([*told, *spot.marks(spec.attributes, host.template)])
+        self._parts.oned.update_host(host.id, told)
         view.memory.uncertain_since = view.memory.absent_since = None
         view.memory.problem = ""
         log.info("host %s (%s): machine %s at %s", host.id, host.name, machine.id, spec.account.name)

@@ -12,7 +12,15 @@ from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.yamlfile import Scalar, Table, parse_yaml, plain
 
 SECTIONS = ("defaults", "agent", "zone_id")
-LEAST = {"workers": 1, "tries": 1, "sweep": 0.1, "growth": 0.1, "log_size": 1, "configure_limit": 1}
+LEAST = {
+    "workers": 1,
+    "tries": 1,
+    "sweep": 0.1,
+    "growth": 0.1,
+    "interruptions": 0.1,
+    "log_size": 1,
+    "configure_limit": 1,
+}
 LEAST_DRIFT = 60.0  # seconds: a look costs CPU time here and on the host, and there may be a thousand hosts
 DEFAULTS = ("provision", "connection", "configuration", "playbook")
 
@@ -33,6 +41,7 @@ class AgentSettings:
     configure_limit: float = 3600.0  # one run of the configuration on one host
     drift: float = 21600.0  # between two looks whether a READY host is still as it was configured; 0: never
     growth: float = 30.0  # between two looks of clusters that grow on demand (ELASTIC)
+    interruptions: float = 15.0  # between two questions whether spot machines are taken back, while there are any
     tries: int = 3  # machines that failed before they were ready, until a host is given up
 
 

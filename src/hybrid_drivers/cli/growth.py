@@ -93,5 +93,8 @@ def _vm(one: Told) -> str:
 
 def _plan(one: Told) -> str:
     price = "price not known" if one["price"] is None else f"{one['price']:g} an hour"
+    if one["plan"].endswith("(spot)"):
+        now = "" if one["expected"] is None else f", {one['expected']:g} now"
+        price = f"at most {price}{now}"
     sold_out = ", sold out" if one["sold_out"] else ""
     return f"{one['plan']}: {one['cpu']:g} CPU, {one['memory']} MiB, {price}{sold_out}"

@@ -190,6 +190,11 @@ class Oned:
         what = "the pool of waiting virtual machines"
         return xml.parse_vms(self.read("vmpool.infoextended", what, -2, -1, -1, 1), what)
 
+    def vm(self, vm_id: int) -> Vm:
+        """Return one, whole. Raises: NoSuchObject."""
+        what = f"virtual machine {vm_id}"
+        return xml.parse_vm(self.read("vm.info", what, vm_id, False), what)
+
     # --- the one way to oned ---
 
     def read(self, method: str, what: str, *args: object) -> str:

@@ -29,6 +29,8 @@ VmAction = Literal[
     "reboot-hard",
     "hold",
     "release",
+    "resched",
+    "unresched",
 ]
 Way = Literal["save", "poweroff", "poweroff-hard"]
 _WAYS: Final = {"save": 0, "poweroff": 1, "poweroff-hard": 2}  # how a running machine is moved when not live

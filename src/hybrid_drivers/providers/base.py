@@ -167,6 +167,26 @@ class Prices(Protocol):
 
 
 @runtime_checkable
+class SpotPrices(Protocol):
+    """Capability: the provider tells what its machines cost now as spot machines."""
+
+    def spot_price_hour(self, plan: str, place: str) -> Price | None:
+        """Return the present price of one spot machine; None when it is not told. May raise ProviderError."""
+
+
+@runtime_checkable
+class Interruptions(Protocol):
+    """Capability: the provider says beforehand that it takes a spot machine back."""
+
+    def interruptions(self, owner: str) -> Mapping[str, float | None]:
+        """Return the machines that are to be taken back, and when (unix seconds; None: it does not tell).
+
+        One call whatever their number (and one for each further page). Machines that are not ours may be among them,
+        or some that are gone already. May raise ProviderError.
+        """
+
+
+@runtime_checkable
 class PublicAddresses(Protocol):
     """Capability: reserve public addresses and send them to machines.
 

@@ -48,6 +48,7 @@ class Driver:
 COMMON_SETTINGS = (
     Field(name="description", help="for people"),
     Field(name="prices", kind="amounts", help="PLAN or PLAN@PLACE: what a machine costs an hour"),
+    Field(name="spot_prices", kind="amounts", help="the same for spot machines, where the provider does not tell"),
     Field(name="currency", help="of prices, default USD"),
     Field(name="plans", kind="mapping", help="PLAN: {cpu: cores, memory: MiB}, for growing on demand"),
     Field(name="inputs", kind="list", help="inputs of OneProvision 6.x, for templates that use the provider"),

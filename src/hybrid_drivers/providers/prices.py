@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from hybrid_drivers.errors import ProviderError
 from hybrid_drivers.model import Placement
-from hybrid_drivers.providers.base import Price, Prices, Provider, ProviderEntry
+from hybrid_drivers.providers.base import Price, Prices, Provider, ProviderEntry, SpotPrices
 
 log = logging.getLogger(__name__)
 
@@ -27,10 +27,24 @@ def price_of(provider: Provider, placement: Placement) -> Price | None:
         return None
 
 
-def own_price(entry: ProviderEntry, placement: Placement) -> Price | None:
-    """Return the price in ``prices`` of the entry: of ``PLAN@PLACE`` first, then of ``PLAN``."""
-    prices = entry.settings.get("prices")
+def own_price(entry: ProviderEntry, placement: Placement, key: str = "prices") -> Price | None:
+    """Return the price in ``prices`` (or ``key``) of the entry: of ``PLAN@PLACE`` first, then of ``PLAN``."""
+    prices = entry.settings.get(key)
     if not isinstance(prices, Mapping):
         return None
     amount = prices.get(f"{placement.plan}@{placement.place}", prices.get(placement.plan))
     return None if amount is None else Price(amount=float(str(amount)), currency=entry.text("currency") or "USD")
+
+
+def spot_price_of(provider: Provider, placement: Placement) -> Price | None:
+    """Return what a spot machine costs there now: as the provider tells, else as the entry's ``spot_prices`` says.
+
+    Unlike prices on demand it changes by the hour, so the provider's own word comes first. None when nobody tells, or
+    the provider does not answer.
+    """
+    try:
+        told = provider.spot_price_hour(placement.plan, placement.place) if isinstance(provider, SpotPrices) else None
+    except ProviderError as exc:
+        log.info("the spot price of %s in %s is not known: %s", placement.plan, placement.place, exc)
+        told = None
+    return told or own_price(provider.entry, placement, "spot_prices")

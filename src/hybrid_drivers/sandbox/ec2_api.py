@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 
 from hybrid_drivers.clock import Clock
-from hybrid_drivers.errors import SandboxError
+from hybrid_drivers.errors import ConfigError, SandboxError
 from hybrid_drivers.sandbox import ec2_catalogue as catalogue
 from hybrid_drivers.sandbox import ec2_select as select
 from hybrid_drivers.sandbox import ec2_views as views
@@ -17,6 +17,7 @@ from hybrid_drivers.sandbox import sigv4
 from hybrid_drivers.sandbox.ec2_addresses import Addresses
 from hybrid_drivers.sandbox.ec2_instances import Content, Instances, LostReply
 from hybrid_drivers.sandbox.ec2_order import InstanceOrder
+from hybrid_drivers.sandbox.ec2_spot import Spots
 from hybrid_drivers.sandbox.ec2_subnets import Subnets
 from hybrid_drivers.sandbox.ec2_wire import Failure, Parameters, answer, failed
 from hybrid_drivers.sandbox.fleet import Fleet
@@ -42,7 +43,8 @@ class Ec2Api:
     def __init__(self, fleet: Fleet[InstanceOrder], *, access_key_id: str, secret_access_key: str, region: str) -> None:
         self._fleet = fleet
         self._key, self._secret, self._region = access_key_id, secret_access_key, region
-        self._instances = instances = Instances(fleet, region)
+        self._spots = spots = Spots(fleet, region)
+        self._instances = instances = Instances(fleet, region, spots)
         self.addresses = addresses = Addresses(fleet, region)
         self.subnets = subnets = Subnets(fleet, addresses)
         self._changing: Mapping[str, Callable[[Parameters], Content]] = {
@@ -72,12 +74,23 @@ class Ec2Api:
             "DescribeNetworkInterfaces": addresses.describe_interfaces,
             "DescribeSubnets": subnets.describe,
             "GetSubnetCidrReservations": subnets.reservations,
+            "DescribeSpotInstanceRequests": spots.describe,
+            "DescribeSpotPriceHistory": spots.prices,
             "GetConsoleOutput": instances.console,
             "DescribeInstanceTypes": _describe_types,
             "DescribeImages": _describe_images,
             "DescribeRegions": _describe_regions,
             "DescribeAvailabilityZones": self._describe_zones,
         }
+
+    def interrupt(self, machine_id: str, code: str) -> None:
+        """Give a spot instance notice: ``marked-for-termination``, or by default that there is no capacity."""
+        unit = self._fleet.find(machine_id)
+        if unit is None or not unit.order.spot or unit.state is not State.ACTIVE:
+            raise ConfigError(f"{machine_id} is no spot instance that runs")
+        wait = self._fleet.knobs.wait("spot_notice")
+        word = code or "instance-terminated-no-capacity"
+        self._fleet.interrupt(unit, wait, word, "Server.SpotInstanceTermination")
 
     def start(self) -> None:
         """Let time pass for the instances."""

@@ -10,6 +10,7 @@ from hybrid_drivers.errors import CapacityExhausted, QuotaExceeded, WrongState
 from hybrid_drivers.sandbox import ec2_select as select
 from hybrid_drivers.sandbox import ec2_views as views
 from hybrid_drivers.sandbox.ec2_order import InstanceOrder, Launch, new_id, read_launch, read_tags
+from hybrid_drivers.sandbox.ec2_spot import Spots
 from hybrid_drivers.sandbox.ec2_views import Instance
 from hybrid_drivers.sandbox.ec2_wire import Failure, Parameters
 from hybrid_drivers.sandbox.fleet import Fleet
@@ -33,8 +34,8 @@ class LostReply(Exception):
 class Instances:
     """Answers the instance calls of one region; each method takes the parameters and returns the reply's content."""
 
-    def __init__(self, fleet: Fleet[InstanceOrder], region: str) -> None:
-        self._fleet = fleet
+    def __init__(self, fleet: Fleet[InstanceOrder], region: str, spots: Spots) -> None:
+        self._fleet, self._spots = fleet, spots
         self._region = region
         self._tokens: dict[str, Made] = {}
         self._token_lock = threading.Lock()
@@ -68,6 +69,7 @@ class Instances:
 
     def _launch(self, launch: Launch) -> list[Instance]:
         order = launch.order
+        self._spots.check(order, launch.least)
         room = self._fleet.room(order.plan, order.place)
         count = launch.most if room is None else max(launch.least, min(launch.most, room))
         made: list[Instance] = []

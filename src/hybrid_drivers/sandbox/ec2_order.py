@@ -33,7 +33,6 @@ class InstanceOrder(Order):
     client_token: str = ""
     key_name: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
-    spot: bool = False
     protected: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict)
 
@@ -72,6 +71,7 @@ def read_launch(told: Parameters, region: str) -> Launch:
         key_name=told.text("KeyName"),
         tags=_tags(told),
         spot=told.text("InstanceMarketOptions.MarketType") == "spot",
+        max_price=_max_price(told.text("InstanceMarketOptions.SpotOptions.MaxPrice")),
         protected=told.yes("DisableApiTermination"),
         metadata=dict(told.below("MetadataOptions")),
     )
@@ -113,6 +113,13 @@ def _place(told: Parameters, region: str) -> tuple[str, str]:
         raise Failure("InvalidSubnetID.NotFound", f"The subnet ID '{subnet}' does not exist")
     zone = zone or catalogue.zone_of_subnet(subnet, region)
     return zone, subnet or catalogue.default_subnet(zone)
+
+
+def _max_price(text: str) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        raise Failure("InvalidParameterValue", f"Invalid value '{text}' for SpotPrice.") from None
 
 
 def _image(image: str) -> str:

@@ -61,6 +61,11 @@ def private_address(unit: Instance) -> str | None:
     return None if over else unit.addresses.private_v4 or unit.addresses.public_v4 or None
 
 
+def request_id(unit: Instance) -> str:
+    """Return the id of the request that a spot instance came of."""
+    return f"sir-{unit.id[-8:]}"
+
+
 def instance(unit: Instance) -> dict[str, object]:
     """Describe one instance."""
     order, public, private = unit.order, public_address(unit), private_address(unit)
@@ -92,6 +97,7 @@ def instance(unit: Instance) -> dict[str, object]:
         "tagSet": tags(order.tags),
         "hypervisor": "xen",
         "instanceLifecycle": "spot" if order.spot else None,
+        "spotInstanceRequestId": request_id(unit) if order.spot else None,
         "networkInterfaceSet": [_interface(unit, private, public)] if private else [],
         "ebsOptimized": False,
         "metadataOptions": {
@@ -137,7 +143,8 @@ def console(unit: Instance) -> str | None:
 def _reason(unit: Instance) -> dict[str, str]:
     if unit.failure:
         code = unit.failure if unit.failure.startswith(("Server.", "Client.")) else "Server.InternalError"
-        return {"code": code, "message": f"{code}: Internal error on launch"}
+        why = "Spot instance termination" if unit.notice else "Internal error on launch"
+        return {"code": code, "message": f"{code}: {why}"}
     if unit.state in (State.DELETING, State.GONE, State.STOPPING, State.STOPPED):
         code = "Client.UserInitiatedShutdown"
         return {"code": code, "message": f"{code}: User initiated shutdown"}

@@ -18,7 +18,7 @@ from hybrid_drivers.errors import CapacityExhausted, HybridError, QuotaExceeded,
 from hybrid_drivers.sandbox.knobs import Knobs
 from hybrid_drivers.sandbox.machines import MachineAddresses, Machines
 from hybrid_drivers.sandbox.schedule import Schedule
-from hybrid_drivers.sandbox.unit import Leg, OrderT, State, Unit
+from hybrid_drivers.sandbox.unit import Leg, Notice, OrderT, State, Unit
 from hybrid_drivers.sandbox.user_data import with_other_host_key
 
 log = logging.getLogger(__name__)
@@ -129,6 +129,19 @@ class Fleet(Generic[OrderT]):
         """Give the machine back, unless the ``lying_delete`` knob strikes."""
         if unit.state not in (State.DELETING, State.GONE) and not self.knobs.strikes("lying_delete"):
             self._travel(unit, [Leg(State.DELETING, "slow_delete", self._destroy)], State.GONE)
+
+    def interrupt(self, unit: Unit[OrderT], seconds: float, code: str, failure: str) -> None:
+        """Give notice that the machine is taken back ``seconds`` from now; it then ends with this ``failure``."""
+        with self._lock:
+            now = self.now()
+            unit.notice = notice = Notice(now, now + seconds, code)
+        self.schedule.after(seconds, lambda: self._take_back(unit, notice, failure))
+
+    def _take_back(self, unit: Unit[OrderT], notice: Notice, failure: str) -> None:
+        with self._lock:
+            if unit.notice is notice and unit.state not in (State.DELETING, State.GONE):
+                unit.failure = failure
+                self._travel(unit, [Leg(State.DELETING, "slow_delete", self._destroy)], State.GONE)
 
     def power_on(self, unit: Unit[OrderT]) -> None:
         """Switch a stopped machine on; raises WrongState."""

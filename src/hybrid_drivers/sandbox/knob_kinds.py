@@ -11,7 +11,7 @@ from typing import Union
 
 from hybrid_drivers.errors import ConfigError
 
-KnobValue = Union[str, int, float, bool, Mapping[str, int]]
+KnobValue = Union[str, int, float, bool, Mapping[str, int], Mapping[str, float]]
 
 _LOGNORMAL = re.compile(r"lognormal:\s*([0-9.eE+-]+)\s*,\s*([0-9.eE+-]+)")
 _YES, _NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
@@ -101,6 +101,17 @@ def _words(value: object) -> KnobValue:
 
 
 def _stock(value: object) -> KnobValue:
+    stock = {key: _count(one) for key, one in _by_place(value).items()}
+    return {key: one for key, one in stock.items() if isinstance(one, int)}
+
+
+def _prices(value: object) -> KnobValue:
+    prices = {key: _rate(one) for key, one in _by_place(value).items()}
+    return {key: one for key, one in prices.items() if isinstance(one, float)}
+
+
+def _by_place(value: object) -> dict[str, object]:
+    """Read values by ``plan@place``; raises ValueError."""
     if isinstance(value, Mapping):
         pairs = [(str(key), one) for key, one in value.items()]
     elif isinstance(value, str):
@@ -108,10 +119,10 @@ def _stock(value: object) -> KnobValue:
         pairs = [(key, one) for key, _, one in split]
     else:
         raise ValueError
-    stock = {key.strip(): _count(one) for key, one in pairs}
-    if any(key.count("@") != 1 or not all(key.split("@")) for key in stock):
+    found: dict[str, object] = {key.strip(): one for key, one in pairs}
+    if any(key.count("@") != 1 or not all(key.split("@")) for key in found):
         raise ValueError
-    return {key: one for key, one in stock.items() if isinstance(one, int)}
+    return found
 
 
 _KINDS = {
@@ -124,6 +135,7 @@ _KINDS = {
     "how often": (_how_often, "a probability below 1, or how many of the next ones (1, 2, ...)"),
     "yes or no": (_yes_or_no, "true or false"),
     "words": (_words, "text"),
+    "prices": (_prices, "plan@place=0.3 pairs separated by commas; * stands for any plan or place"),
     "stock": (_stock, "plan@place=N pairs separated by commas; * stands for any plan or place"),
 }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fnmatch
 import random
 import threading
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Union
@@ -57,6 +58,20 @@ class Knobs:
         metadata=_about("stock", "machines that fit at once: plan@place=N,...; unnamed: no limit"),
     )
     quota: int = field(default=0, metadata=_about("count", "machines the account may have at once; 0: no limit"))
+    spot_price: Mapping[str, float] = field(
+        default_factory=dict,
+        metadata=_about("prices", "what spot machines cost an hour: plan@place=0.3,...; unnamed: nobody tells"),
+    )
+    spot_capacity: Mapping[str, int] = field(
+        default_factory=dict,
+        metadata=_about("stock", "spot machines that fit at once, as capacity, which holds besides"),
+    )
+    spot_quota: int = field(
+        default=0, metadata=_about("count", "spot machines the account may have at once; 0: no limit")
+    )
+    spot_notice: Seconds = field(
+        default=120.0, metadata=_about("wait", "from the notice that a spot machine is taken back until it is")
+    )
     list_lag: Seconds = field(
         default=0.0, metadata=_about("wait", "how long lists miss a new machine, and still show one that is gone")
     )
@@ -134,7 +149,7 @@ class Knobs:
             name, equals, value = word.partition("=")
             if not equals:
                 raise ConfigError(f"--knob {word!r} is not of the form name=value")
-            several = name == "capacity" and name in changes
+            several = name in ("capacity", "spot_capacity", "spot_price") and name in changes
             changes[name] = f"{changes[name]},{value}" if several else value
         knobs = cls()
         knobs.change(changes)
@@ -173,7 +188,19 @@ class Knobs:
 
         ``living`` counts today's machines by ``plan@place``; a capacity with ``*`` is shared by all it matches.
         """
+        return _room(self.capacity, f"{plan}@{place}", living)
+
+    def spot_room(self, plan: str, place: str, living: Iterable[str]) -> int | None:
+        """Return the same of spot machines, by ``spot_capacity``; ``living`` names the place of each."""
+        return _room(self.spot_capacity, f"{plan}@{place}", Counter(living))
+
+    def spot_price_of(self, plan: str, place: str) -> float | None:
+        """Return what a spot machine costs there; None where no price is set."""
         spot = f"{plan}@{place}"
-        rules = [(key, limit) for key, limit in self.capacity.items() if fnmatch.fnmatchcase(spot, key)]
-        left = [limit - sum(n for one, n in living.items() if fnmatch.fnmatchcase(one, key)) for key, limit in rules]
-        return max(0, min(left)) if left else None
+        return next((price for key, price in self.spot_price.items() if fnmatch.fnmatchcase(spot, key)), None)
+
+
+def _room(capacity: Mapping[str, int], spot: str, living: Mapping[str, int]) -> int | None:
+    rules = [(key, limit) for key, limit in capacity.items() if fnmatch.fnmatchcase(spot, key)]
+    left = [limit - sum(n for one, n in living.items() if fnmatch.fnmatchcase(one, key)) for key, limit in rules]
+    return max(0, min(left)) if left else None

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from hybrid_drivers.clock import Clock
-from hybrid_drivers.errors import SandboxError
+from hybrid_drivers.errors import ConfigError, SandboxError
 from hybrid_drivers.sandbox import packet_catalogue as catalogue
 from hybrid_drivers.sandbox import packet_views as views
 from hybrid_drivers.sandbox.fleet import Fleet
@@ -81,6 +81,8 @@ class PacketApi:
             Route("GET", "/capacity/metros", lambda *_: self._capacity(metros=True)),
             Route("POST", "/capacity", self._check_capacity),
             Route("POST", "/capacity/metros", self._check_capacity),
+            Route("GET", "/market/spot/prices", lambda *_: self._spot_prices(catalogue.FACILITIES)),
+            Route("GET", "/market/spot/prices/metros", lambda *_: self._spot_prices({k: k for k in catalogue.METROS})),
             Route("GET", "/plans", _fixed("plans", [one.view for one in catalogue.PLANS.values()])),
             Route(
                 "GET",
@@ -92,6 +94,14 @@ class PacketApi:
         )
 
     # --- what a simulator asks of an API ---------------------------------------------------------------------------
+
+    def interrupt(self, machine_id: str, code: str) -> None:
+        """Revoke a device of the spot market: it gets a ``termination_time``."""
+        del code  # the API has no words for it
+        unit = self._fleet.find(machine_id)
+        if unit is None or not unit.order.spot or unit.state is not State.ACTIVE:
+            raise ConfigError(f"{machine_id} is no spot device that runs")
+        self._fleet.interrupt(unit, self._fleet.knobs.wait("spot_notice"), "", "")
 
     def start(self) -> None:
         """Let time pass for the devices."""
@@ -180,6 +190,17 @@ class PacketApi:
 
     def _capacity(self, *, metros: bool) -> Reply:
         return json_reply(200, views.capacity(self._fleet.room, metros=metros))
+
+    def _spot_prices(self, places: Mapping[str, str]) -> Reply:
+        told = {
+            place: {
+                plan: {"price": price}
+                for plan in catalogue.PLANS
+                if (price := self._fleet.knobs.spot_price_of(plan, metro)) is not None
+            }
+            for place, metro in places.items()
+        }
+        return json_reply(200, {"spot_market_prices": told})
 
     def _check_capacity(self, request: Request, _: str) -> Reply:
         servers = read_body(request.body).get("servers")

@@ -36,6 +36,8 @@ class Devices:
         """POST /projects/{id}/devices."""
         identifier = str(uuid4())
         wanted = read_create(read_body(request.body), default_hostname=identifier[:8])
+        if refusal := self._no_spot(wanted.order):
+            return refusal
         try:
             unit = self._place(identifier, wanted.order, wanted.facilities)
         except QuotaExceeded:
@@ -45,6 +47,24 @@ class Devices:
             return errors(503, f"The {spot} has no provisionable {wanted.order.plan} servers matching your criteria")
         view = json_reply(201, {**self._view(unit), "state": "queued", "ip_addresses": []})
         return replace(view, lost=self._knobs.strikes("lost_reply"))
+
+    def _no_spot(self, order: PacketOrder) -> Reply | None:
+        """Refuse what the spot market would not give; the sentences are ours."""
+        if not order.spot:
+            return None
+        price = self._knobs.spot_price_of(order.plan, order.place)
+        if order.max_price is not None and price is not None and order.max_price < price:
+            return errors(422, f"Spot price max {order.max_price:g} is lower than the market price of {price:g}")
+        living = [
+            one.order
+            for one in self._fleet.units()
+            if one.order.spot and one.state not in (State.DELETING, State.GONE, State.FAILED)
+        ]
+        if self._knobs.spot_quota and len(living) >= self._knobs.spot_quota:
+            return errors(422, f"You have reached the maximum number of spot devices ({self._knobs.spot_quota})")
+        if self._knobs.spot_room(order.plan, order.place, [f"{one.plan}@{one.place}" for one in living]) == 0:
+            return errors(503, f"The spot market has no provisionable {order.plan} servers in {order.place}")
+        return None
 
     def _place(self, identifier: str, order: PacketOrder, facilities: Sequence[str]) -> Unit[PacketOrder]:
         for facility in facilities[:-1]:

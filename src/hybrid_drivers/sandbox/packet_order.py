@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from hybrid_drivers.sandbox.packet_catalogue import FACILITIES, METROS, PLANS, SYSTEMS
 from hybrid_drivers.sandbox.unit import Order
@@ -33,7 +34,7 @@ class PacketOrder(Order):
     tags: tuple[str, ...] = ()
     customdata: Mapping[str, object] = field(default_factory=dict)
     locked: bool = False
-    spot: bool = False
+    termination_time: float | None = None  # unix seconds, as ordered
     reservation: str = ""
 
 
@@ -61,6 +62,7 @@ def read_create(body: Mapping[str, object], default_hostname: str) -> CreateBody
     if not isinstance(user_data, str):
         problems.append("Userdata must be a string")
     changes = _changes(body, problems)
+    max_price, ends = _spot_terms(body, problems)
     if problems:
         raise Invalid(*problems)
     order = PacketOrder(
@@ -72,10 +74,26 @@ def read_create(body: Mapping[str, object], default_hostname: str) -> CreateBody
         facility=facilities[0] if facilities else "",
         billing_cycle=str(cycle),
         spot=bool(body.get("spot_instance")),
+        max_price=max_price,
+        termination_time=ends,
         reservation=str(body.get("hardware_reservation_id") or ""),
         **changes,  # type: ignore[arg-type] # each was checked under its own name
     )
     return CreateBody(order=order, facilities=facilities)
+
+
+def _spot_terms(body: Mapping[str, object], problems: list[str]) -> tuple[float | None, float | None]:
+    """Read ``spot_price_max``, and ``termination_time`` as unix seconds."""
+    price, text = body.get("spot_price_max"), body.get("termination_time")
+    if price is not None and (isinstance(price, bool) or not isinstance(price, (int, float))):
+        problems.append("Spot price max is not a number")
+        price = None
+    try:
+        ends = datetime.fromisoformat(str(text).replace("Z", "+00:00")).timestamp() if text else None
+    except ValueError:
+        problems.append("Termination time is invalid")
+        ends = None
+    return (None if price is None else float(str(price))), ends
 
 
 def read_update(body: Mapping[str, object]) -> Mapping[str, object]:

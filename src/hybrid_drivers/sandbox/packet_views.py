@@ -71,11 +71,18 @@ def device(unit: Device, project: str, root_password: str) -> dict[str, object]:
         "network_ports": [],
         "ip_addresses": addresses(unit),
         "spot_instance": order.spot,
+        "spot_price_max": order.max_price,
+        "termination_time": _ends(unit),
         "hardware_reservation": {"href": f"/hardware-reservations/{order.reservation}"} if order.reservation else None,
         "userdata": order.user_data,
         "root_password": root_password if unit.state is State.ACTIVE else None,
         "href": f"/devices/{unit.id}",
     }
+
+
+def _ends(unit: Device) -> str | None:
+    when = unit.notice.ends if unit.notice else unit.order.termination_time
+    return None if when is None else timestamp(when)
 
 
 def addresses(unit: Device) -> list[dict[str, object]]:

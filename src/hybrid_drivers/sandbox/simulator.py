@@ -1,7 +1,9 @@
 """What both provider simulators share: the server, the count of calls, trouble on purpose, and ``/_sandbox``.
 
 ``GET /_sandbox/machines`` lists every machine ever made, ``GET /_sandbox/calls`` counts the API calls, and
-``GET`` or ``PUT /_sandbox/knobs`` shows or changes knobs. None of these needs credentials: the server is for loopback.
+``GET`` or ``PUT /_sandbox/knobs`` shows or changes knobs. ``POST /_sandbox/interrupt`` with ``{"machine": ID}`` has the
+provider take a spot machine back after the knob ``spot_notice``. None of these needs credentials: the server is for
+loopback.
 """
 
 from __future__ import annotations
@@ -46,6 +48,9 @@ class Api(Protocol):
 
     def machines(self) -> Sequence[Mapping[str, object]]:
         """Describe every machine ever made, for people and tests."""
+
+    def interrupt(self, machine_id: str, code: str) -> None:
+        """Give notice that a spot machine is taken back; raises ConfigError when it is none, or does not run."""
 
     def start(self) -> None:
         """Let time pass for the machines."""
@@ -119,6 +124,14 @@ class Simulator:
         """Every machine ever made, as ``GET /_sandbox/machines`` shows it."""
         return self._api.machines()
 
+    def interrupt(self, machine_id: str, code: str = "") -> None:
+        """Have a spot machine taken back after the knob ``spot_notice``; ``code`` is the provider's word for why.
+
+        Raises:
+            ConfigError: it is no spot machine that runs.
+        """
+        self._api.interrupt(machine_id, code)
+
     def answer(self, request: Request) -> Reply:
         """Answer one HTTP request: the sandbox's own paths, or the provider's API with today's troubles."""
         if request.path.startswith(PREFIX):
@@ -149,18 +162,32 @@ class Simulator:
             return json_reply(200, self.knobs.as_dict())
         if what == "PUT knobs":
             return self._turn_knobs(request.body)
-        known = "GET machines, GET calls, GET knobs and PUT knobs"
+        if what == "POST interrupt":
+            return self._interrupt(request.body)
+        known = "GET machines, GET calls, GET knobs, PUT knobs and POST interrupt"
         return json_reply(404, {"error": f"there is no {what!r} below {PREFIX}; there are {known}"})
+
+    def _interrupt(self, body: bytes) -> Reply:
+        try:
+            told = _object(body, "machine, and code")
+            self.interrupt(str(told.get("machine", "")), str(told.get("code", "")))
+        except ConfigError as exc:
+            return json_reply(400, {"error": str(exc)})
+        return json_reply(200, {})
 
     def _turn_knobs(self, body: bytes) -> Reply:
         try:
-            changes = json.loads(body)
-        except ValueError as exc:
-            return json_reply(400, {"error": f"the body is not JSON: {exc}"})
-        if not isinstance(changes, dict):
-            return json_reply(400, {"error": "the body must be a JSON object of knob names and values"})
-        try:
-            self.knobs.change(changes)
+            self.knobs.change(_object(body, "knob names and values"))
         except ConfigError as exc:
             return json_reply(400, {"error": str(exc)})
         return json_reply(200, self.knobs.as_dict())
+
+
+def _object(body: bytes, what: str) -> Mapping[str, object]:
+    try:
+        told = json.loads(body)
+    except ValueError as exc:
+        raise ConfigError(f"the body is not JSON: {exc}") from exc
+    if not isinstance(told, dict):
+        raise ConfigError(f"the body must be a JSON object of {what}")
+    return told

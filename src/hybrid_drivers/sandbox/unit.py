@@ -35,9 +35,20 @@ class Order:
     plan: str
     place: str
     user_data: str = field(default="", repr=False)
+    spot: bool = False
+    max_price: float | None = None  # of a spot machine, an hour
 
 
 OrderT = TypeVar("OrderT", bound=Order)
+
+
+@dataclass(frozen=True)
+class Notice:
+    """That the provider takes a spot machine back: unix seconds, and its own word for why, where it has any."""
+
+    since: float
+    ends: float
+    code: str = ""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -53,6 +64,7 @@ class Unit(Generic[OrderT]):
     state: State = State.QUEUED
     switched_on: bool = False
     failure: str = ""
+    notice: Notice | None = None
     deleted: float | None = None
     hidden_from: float | None = None
     turn: int = 0

@@ -8,6 +8,7 @@ from botocore.exceptions import BotoCoreError
 from tests.support.ec2_account import USER_DATA, Account, refused
 from tests.support.simulators import quick, wait_for
 
+from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.sandbox.ec2_api import Ec2Simulator
 from hybrid_drivers.sandbox.machines.none import NoMachines
 
@@ -116,3 +117,42 @@ def test_calls_are_counted_by_action(account: Account) -> None:
 def test_a_form_that_is_rubbish_is_one_clear_error(simulator: Ec2Simulator) -> None:
     reply = requests.post(simulator.url, data=b"\xff\xfe%%%&&==", timeout=5)
     assert (reply.status_code, "<Code>AuthFailure</Code>" in reply.text) == (401, True)
+
+
+SPOT = {"MarketType": "spot", "SpotOptions": {"MaxPrice": "0.5"}}
+
+
+@pytest.mark.parametrize(
+    ("knob", "code", "http"),
+    [
+        ({"spot_capacity": "c5.metal@*=0"}, "InsufficientInstanceCapacity", 500),
+        ({"spot_price": "*@*=0.51"}, "SpotMaxPriceTooLow", 400),
+        ({"spot_quota": 1}, "MaxSpotInstanceCountExceeded", 400),
+    ],
+)
+def test_spot_has_troubles_of_its_own(account: Account, knob: dict[str, object], code: str, http: int) -> None:
+    account.run(InstanceMarketOptions=SPOT)
+    account.simulator.knobs.change(knob)
+    assert refused(lambda: account.run(InstanceMarketOptions=SPOT)) == (code, http)
+    account.run()
+
+
+def test_only_a_spot_instance_that_runs_is_interrupted(account: Account, simulator: Ec2Simulator) -> None:
+    for instance in (account.running(), "i-00000000000000000"):
+        with pytest.raises(ConfigError, match="is no spot instance that runs"):
+            simulator.interrupt(instance)
+    spot = account.running(InstanceMarketOptions=SPOT)
+    simulator.knobs.change({"spot_notice": 3600})
+    simulator.interrupt(spot, "marked-for-termination")
+    (told,) = account.ec2.describe_spot_instance_requests()["SpotInstanceRequests"]
+    assert (told["Status"]["Code"], told["State"], told["SpotPrice"]) == (
+        "marked-for-termination",
+        "active",
+        "0.500000",
+    )
+    simulator.knobs.change({"spot_notice": 0})
+    simulator.interrupt(spot, "marked-for-termination")
+    ended = account.until(spot, "terminated")
+    assert ended["StateReason"]["Code"] == "Server.SpotInstanceTermination"
+    (told,) = account.ec2.describe_spot_instance_requests()["SpotInstanceRequests"]
+    assert (told["Status"]["Code"], told["State"]) == ("instance-terminated-by-price", "closed")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hybrid_drivers.config import Location
+from hybrid_drivers.errors import ActionRefused
 from hybrid_drivers.model import HostState, Template, Vm
 from hybrid_drivers.oned.api import Oned
 from hybrid_drivers.oned.objects import Objects
@@ -78,3 +79,27 @@ def test_those_that_wait_are_listed_whole(site: Site) -> None:
     assert found.template.text("AUTOMATIC_REQUIREMENTS") == "!(PIN_POLICY = PINNED)"
     assert found.user_template.text("SCHED_REQUIREMENTS") == "CLUSTER_ID = 7"
     assert found.started > 1_600_000_000
+
+
+def test_what_is_flagged_moves_when_there_is_room(site: Site) -> None:
+    old = site.host()
+    vm = site.vm()
+    site.frontend.wait_for(lambda: site.vms.get(vm).runs)
+    site.oned.set_host_status(old, "disable")
+    site.vms.action(vm, "resched")
+    assert "<RESCHED>1</RESCHED>" in site.oned.read("vm.info", "it", vm, False)
+    new = site.host()
+    site.frontend.wait_for(lambda: (site.oned.vm(vm).host_id, site.vms.get(vm).runs) == (new, True))
+    assert "<RESCHED>0</RESCHED>" in site.oned.read("vm.info", "it", vm, False)
+    assert (site.oned.host(old).vm_ids, site.oned.host(new).vm_ids) == ((), (vm,))
+
+
+def test_only_what_runs_or_is_off_is_flagged(site: Site) -> None:
+    vm = site.vm()
+    with pytest.raises(ActionRefused, match="not available for state PENDING"):
+        site.vms.action(vm, "resched")
+    site.host()
+    site.frontend.wait_for(lambda: site.vms.get(vm).runs)
+    site.vms.action(vm, "resched")
+    site.vms.action(vm, "unresched")
+    assert "<RESCHED>0</RESCHED>" in site.oned.read("vm.info", "it", vm, False)

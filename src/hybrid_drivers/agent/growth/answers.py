@@ -48,7 +48,7 @@ def as_json(look: Look) -> dict[str, object]:
         },
         "plans": [
             {"plan": one.plan, "cpu": one.size.cpu / 100, "memory": one.size.memory // 1024, "price": one.price,
-             "sold_out": one.plan in decision.memory.sold_out}
+             "expected": one.expected, "sold_out": one.plan in decision.memory.sold_out}
             for one in look.range.offers
         ],
         "actions": [_action(one) for one in decision.actions],

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from hybrid_drivers.agent.growth.floors import holds_floor, lasting
 from hybrid_drivers.agent.growth.limits import Budget, settle
 from hybrid_drivers.agent.growth.memory import Memory
 from hybrid_drivers.agent.growth.model import Action, Decision, Delete, Enable, HostView, Order, Stage, State, Waiting
@@ -73,6 +74,8 @@ class _Deciding:
         failed = {one.id for one in made if one.stage is Stage.FAILED}
         sold_out = dict(memory.sold_out)
         for host in made:
+            if host.stage is Stage.FAILED and host.spot:  # whatever it was (a quota has no other sign): on demand now
+                sold_out.setdefault(host.plan, now + self._state.policy.sold_out_for)
             if host.stage is Stage.FAILED and not host.protected:
                 self._actions.append(
                     Delete(host_id=host.id, reason="it could not be made: its PROVISION_ERROR says why")
@@ -92,9 +95,11 @@ class _Deciding:
         )
         self._offers = self._good_offers()
 
-    def _good_offers(self) -> list[Offer]:
-        """Return what may be ordered; what has no price only when nothing has one."""
+    def _good_offers(self, *, floor: bool = False) -> list[Offer]:
+        """Return what may be ordered, for a floor or for VMs; what has no price only when nothing has one."""
         found = [one for one in self._state.offers if one.plan not in self._memory.sold_out]
+        if floor:
+            found = lasting(found, self._state.offers)
         return [one for one in found if one.price is not None] or found
 
     # --- what there is ---
@@ -132,6 +137,7 @@ class _Deciding:
     def _floors(self, needed: set[int]) -> set[int]:
         """Order what MIN_HOSTS and WARM_HOSTS lack; return the disabled hosts that are taken back for them."""
         members = [one for one in self._state.hosts if one.member]
+        members = [one for one in members if holds_floor(one, self._state.offers)]
         there = [one for one in members if one.stage in (Stage.USABLE, Stage.COMING)]
         empty = [one for one in there if not one.vms and one.id not in needed]
         asleep = sorted(one.id for one in members if one.id in self._ours - self._retiring - needed)
@@ -149,7 +155,7 @@ class _Deciding:
 
     def _order_cheapest(self, floor: str) -> str:
         """Order the cheapest host; return why not when that is not done."""
-        offer = min(self._offers, key=lambda one: (one.cost, one.size.cpu), default=None)
+        offer = min(self._good_offers(floor=True), key=lambda one: (one.cost, one.size.cpu), default=None)
         if offer is None:
             return self._brake() or self._no_offer()
         refusal = self._brake() or self._budget.refusal(offer.price)
@@ -215,8 +221,8 @@ class _Deciding:
 
     def _cooling(self) -> str:
         until = self._memory.deleted_at + self._state.policy.cooldown
-        if self._state.now >= until:
-            return ""
+        if self._state.now >= until or any(one.stage is Stage.LEAVING for one in self._state.hosts):
+            return ""  # VMs of a host that is taken back cannot wait, and that it goes is no flapping
         return f"a host was given back {self._state.now - self._memory.deleted_at:.0f} s ago (COOLDOWN)"
 
     # --- shrinking ---

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
+from hybrid_drivers.agent.growth import leaving, spot
 from hybrid_drivers.agent.growth import memory as growth_memory
 from hybrid_drivers.agent.growth import policy as growth_policy
 from hybrid_drivers.agent.growth.decide import decide, is_changed
@@ -119,10 +120,12 @@ class Growing:
     def _cloud(self, clusters: Iterable[Cluster]) -> Cloud:
         oned = self._parts.oned
         vms: list[Vm] = oned.waiting_vms()  # before the hosts: a VM placed in between takes room that is seen
+        hosts, now = oned.hosts(), self._parts.clock.now()
+        placed = {vm_id for host in hosts for vm_id in host.vm_ids}  # in between: their room is taken already
         return Cloud(
-            now=self._parts.clock.now(),
-            vms=vms,
-            hosts=oned.hosts(),
+            now=now,
+            vms=[*(one for one in vms if one.id not in placed), *leaving.displaced(oned, hosts, now)],
+            hosts=hosts,
             clusters={one.id: one for one in clusters},
             datastores=self._objects.pool("datastore"),
         )
@@ -140,7 +143,7 @@ class Growing:
             policy_digest=_digest(cluster),
             memory=growth_memory.read(cluster.template.vector(growth_memory.NAME)),
             hosts=tuple(hosts),
-            waiting=waiting(cloud, cluster, found.offers, _vm_mad(cluster)),
+            waiting=waiting(leaving.of_cluster(cloud, cluster.id), cluster, found.offers, _vm_mad(cluster)),
             offers=found.offers,
         )
 
@@ -148,7 +151,7 @@ class Growing:
 
     def _carry_out(self, look: Look, cloud: Cloud) -> None:
         cluster, decision = look.cluster, look.decision
-        self._remember(look)
+        self._remember(look, cloud.hosts)
         for host_id, price in look.range.others.items():
             with suppress(NoSuchObject):
                 self._parts.oned.update_host(host_id, Template([("COST_HOUR", f"{price:g}")]))
@@ -177,27 +180,32 @@ class Growing:
         host_id = oned.allocate_host(name, IM_MAD, _vm_mad(cluster), DEFAULT_CLUSTER)
         grown = {
             "CLUSTER_ID": str(cluster.id),
-            "PLAN": offer.plan,
+            "PLAN": offer.rents,
             "CPU": str(offer.size.cpu),
             "MEMORY": str(offer.size.memory),
             "ORDERED_AT": f"{look.state.now:.0f}",
             "REASON": readable(action.reason),
         }
-        told: list[tuple[str, Value]] = [(GROWN, grown), ("PROVISION", {look.range.key: offer.plan})]
+        told: list[tuple[str, Value]] = [
+            (GROWN, grown),
+            ("PROVISION", {look.range.key: offer.rents, **spot.order(offer)}),
+        ]
+        told += spot.marks(offer)
         if offer.price is not None:
             told.append(("COST_HOUR", f"{offer.price:g}"))
         oned.update_host(host_id, Template(told))
         self._objects.add_to_cluster(cluster.id, "host", host_id)
         self._ask(host_id)
 
-    def _remember(self, look: Look) -> None:
+    def _remember(self, look: Look, hosts: Iterable[Host]) -> None:
         """Write what is remembered, what is about to be done, and what was declined, when there is anything new."""
         template, decision = look.cluster.template, look.decision
         told: list[tuple[str, Value]] = []
         if is_changed(look.state.memory, decision.memory, decision.actions):
             told.append((growth_memory.NAME, growth_memory.render(decision.memory)))
-        if decision.actions:
-            told.append((EVENT, told_events(template.text(EVENT), decision.actions, look.state.now)))
+        happened = leaving.events(template.text(EVENT), hosts, look.cluster.id)
+        if decision.actions or happened:
+            told.append((EVENT, told_events(template.text(EVENT), decision.actions, look.state.now, happened)))
         note = readable("; ".join(decision.notes))
         if shape(template.text(NOTE)) != shape(note):
             log.info("cluster %s: %s", look.cluster.name, note or "nothing is declined any more")

@@ -22,6 +22,7 @@ class Stage(Enum):
     SOLD_OUT = "sold out"  # coming, but its plan was sold out in every place and nothing was rented
     USABLE = "usable"  # takes VMs
     DISABLED = "disabled"  # takes none, by us or by people
+    LEAVING = "leaving"  # a spot machine that the provider is about to take back
     FAILED = "failed"  # given up before it was ready
     LOST = "lost"  # given up after it was ready: its machine is gone or broken
     OTHER = "other"  # offline, or not heard of
@@ -31,7 +32,8 @@ class Stage(Enum):
 class HostView:
     """A host of oned. ``room`` is what VMs may still take there; of a coming one all that its plan has.
 
-    ``member``: it is a rented host of the cluster (it counts for the limits); ``made``: by growing.
+    ``plan`` is the name of its offer; ``member``: it is a rented host of the cluster (it counts for the limits);
+    ``made``: by growing.
     """
 
     id: int
@@ -43,6 +45,7 @@ class HostView:
     member: bool = False
     made: bool = False
     protected: bool = False
+    spot: bool = False
     price: float | None = None  # an hour; None: nobody tells
     ordered_at: float = 0.0  # since when it may be paid for
     ready_at: float = 0.0

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from hybrid_drivers.agent.accounts import Account, Accounts
 from hybrid_drivers.agent.growth.packing import Offer, Size
 from hybrid_drivers.agent.growth.policy import Policy
+from hybrid_drivers.agent.growth.spot import with_spot
 from hybrid_drivers.agent.record import GROWN, IM_MAD
 from hybrid_drivers.agent.settings import Settings
 from hybrid_drivers.agent.spec import merged
@@ -53,11 +54,13 @@ def offers_of(cluster: Cluster, policy: Policy, hosts: Sequence[Host], settings:
             missing.append(plan)
             continue
         offers.append(Offer(plan, size, _price(account, {**attributes, key: plan})))
+    offers, problems = with_spot(policy, offers, account, attributes, key)
     text = f"the size of {', '.join(missing)} is not known: add it to 'plans:' of provider entry {account.name}"
     if not plans:
         text = "there are no plans: name them in PLANS of ELASTIC or in PROVISION"
     others = _others(cluster, hosts, account, attributes, key)
-    return Range(offers=tuple(offers), key=key, problem=text if missing or not plans else "", others=others)
+    problems = [*([text] if missing or not plans else []), *problems]
+    return Range(offers=tuple(offers), key=key, problem="; ".join(problems), others=others)
 
 
 def _others(

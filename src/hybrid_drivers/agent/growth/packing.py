@@ -15,6 +15,7 @@ from operator import attrgetter
 from typing import Final
 
 OPEN: Final = 16  # of the hosts begun, the last so many are looked at again: a bound on time (the cost needs only one)
+SPOT_SUFFIX: Final = " (spot)"
 ALIKE: Final = 200  # with more groups no mix is looked for host by host: that takes groups times hosts
 
 
@@ -55,16 +56,36 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What can be rented: its capacity and its price an hour (None: nobody tells; counts as nothing)."""
+    """What can be rented: its capacity and its price an hour (None: nobody tells; counts as nothing).
+
+    ``plan`` tells offers apart: the plan's name, with :data:`SPOT_SUFFIX` behind it for a spot machine, whose
+    ``price`` is the most that it may cost and ``expected`` what it costs now.
+    """
 
     plan: str
     size: Size
     price: float | None
+    expected: float | None = None
 
     @property
     def cost(self) -> float:
-        """Return the price as a number."""
+        """Return what it costs now, as a number."""
+        return self.cap if self.expected is None else self.expected
+
+    @property
+    def cap(self) -> float:
+        """Return what it may cost, as a number."""
         return self.price or 0.0
+
+    @property
+    def spot(self) -> bool:
+        """Tell whether the provider may take it back."""
+        return self.plan.endswith(SPOT_SUFFIX)
+
+    @property
+    def rents(self) -> str:
+        """Return the plan's own name."""
+        return self.plan.removesuffix(SPOT_SUFFIX)
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from hybrid_drivers.model import Template
 
 NAME: Final = "ELASTIC"
 MOST_HOSTS: Final = 10_000
-_LATER: Final = ("SPOT", "CONSOLIDATE")
+_LATER: Final = ("CONSOLIDATE",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,8 @@ class Policy:
     sold_out_for: float = 1800.0  # how long a plan is left alone that was sold out everywhere
     billing: float = 0.0  # hosts are paid for in pieces of this; 0: by the second
     max_host_age: float = 0.0  # after which a host is replaced; 0: never
+    spot: str = "no"  # yes: besides those on demand; only
+    spot_max_price: float | None = None  # an hour; None: what the plan costs on demand
     schedule: tuple[Window, ...] = ()
 
     def at(self, when: Moment) -> Policy:
@@ -119,6 +121,13 @@ def _billing(text: str) -> float:
         raise ValueError(f"must be 'second' or 'hour', not '{text[:20]}'") from None
 
 
+def _spot(text: str) -> str:
+    told = {"false": "no", "true": "yes"}.get(text.lower(), text.lower())
+    if told not in ("no", "yes", "only"):
+        raise ValueError(f"must be 'no', 'yes' or 'only', not '{text[:20]}'")
+    return told
+
+
 _SECONDS = _amount("seconds")
 _MONEY = _amount("an amount of money")
 _KEYS: Final[Mapping[str, _Key]] = {
@@ -136,5 +145,7 @@ _KEYS: Final[Mapping[str, _Key]] = {
     "SOLD_OUT_FOR": _Key("sold_out_for", _SECONDS),
     "BILLING": _Key("billing", _billing),
     "MAX_HOST_AGE": _Key("max_host_age", _SECONDS),
+    "SPOT": _Key("spot", _spot),
+    "SPOT_MAX_PRICE": _Key("spot_max_price", _MONEY),
     "SCHEDULE": _Key("schedule", read_schedule),
 }

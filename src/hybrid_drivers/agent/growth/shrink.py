@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from hybrid_drivers.agent.growth.floors import holds_floor
 from hybrid_drivers.agent.growth.memory import Memory
 from hybrid_drivers.agent.growth.model import Delete, Disable, HostView, Stage, State
 
@@ -30,12 +31,12 @@ def give_back(state: State, memory: Memory, ours: frozenset[int], needed: frozen
     found = GivenBack()
     if state.now < memory.ordered_at + state.policy.cooldown:
         return found
-    enough = sum(_is_there(one) for one in state.hosts) >= state.policy.min_hosts
+    enough = sum(_is_floor(one, state) for one in state.hosts) >= state.policy.min_hosts
     for host in state.hosts:
         if host.id not in ours or not host.made or host.vms:
             continue
         if host.id in memory.retiring:
-            if enough:
+            if enough or not holds_floor(host, state.offers):
                 found.actions.append(Delete(host_id=host.id, reason="it is older than MAX_HOST_AGE, and empty"))
             continue
         idle = state.now - memory.idle.get(host.id, state.now)
@@ -53,9 +54,16 @@ def _spare(state: State, needed: frozenset[int], retiring: frozenset[int]) -> It
     """Return the empty hosts beyond the floors, the dearest first, then those that were ready first."""
     there = [one for one in state.hosts if _is_there(one) and one.id not in retiring]
     empty = [one for one in there if not one.vms and one.id not in needed]
-    least = max(0, min(len(there) - state.policy.min_hosts, len(empty) - state.policy.warm_hosts))
+    floor = [one for one in there if holds_floor(one, state.offers)]
+    within = [one for one in empty if holds_floor(one, state.offers)]
+    least = max(0, min(len(floor) - state.policy.min_hosts, len(within) - state.policy.warm_hosts))
+    above = [one for one in empty if not holds_floor(one, state.offers)]
+    return [*_to_go(above), *_to_go(within)[:least]]
+
+
+def _to_go(empty: Iterable[HostView]) -> list[HostView]:
     usable = [one for one in empty if one.made and one.stage is Stage.USABLE and not one.protected]
-    return sorted(usable, key=lambda one: (-(one.price or 0.0), one.ready_at, one.id))[:least]
+    return sorted(usable, key=lambda one: (-(one.price or 0.0), one.ready_at, one.id))
 
 
 def retire(state: State, retiring: frozenset[int]) -> tuple[Disable | None, bool]:
@@ -66,11 +74,16 @@ def retire(state: State, retiring: frozenset[int]) -> tuple[Disable | None, bool
     if not old or retiring:
         return None, False
     oldest = min(old, key=lambda one: (one.ordered_at, one.id))
-    usable = sum(one.member and one.stage is Stage.USABLE for one in state.hosts)
-    if usable - 1 >= state.policy.min_hosts:
+    holds = holds_floor(oldest, state.offers)
+    usable = sum(_is_floor(one, state) and one.stage is Stage.USABLE for one in state.hosts)
+    if not holds or usable - 1 >= state.policy.min_hosts:
         reason = f"it is older than MAX_HOST_AGE={age:g} s"
         return Disable(host_id=oldest.id, reason=reason, retire=True), False
-    return None, sum(_is_there(one) for one in state.hosts) - 1 < state.policy.min_hosts
+    return None, sum(_is_floor(one, state) for one in state.hosts) - 1 < state.policy.min_hosts
+
+
+def _is_floor(host: HostView, state: State) -> bool:
+    return _is_there(host) and holds_floor(host, state.offers)
 
 
 def _is_there(host: HostView) -> bool:

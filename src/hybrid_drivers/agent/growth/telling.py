@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from hybrid_drivers.agent.growth.model import Action, Delete, Disable, Enable, Order
+from hybrid_drivers.agent.growth.packing import SPOT_SUFFIX
 from hybrid_drivers.oned.template import readable
 
 EVENTS: Final = 20  # so many of the last are kept on the cluster
@@ -17,17 +18,18 @@ def describe(action: Action) -> str:
     """Return an action as a sentence."""
     if isinstance(action, Order):
         price = "" if action.price is None else f" at {action.price:g} an hour"
+        price = price.replace(" at", " at most") if action.plan.endswith(SPOT_SUFFIX) else price
         vms = f" (VM {', '.join(map(str, action.vms[:20]))})" if action.vms else ""
         return f"order {action.plan}{price}: {action.reason}{vms}"
     word = {Disable: "disable", Enable: "enable", Delete: "delete"}[type(action)]
     return f"{word} host {action.host_id}: {action.reason}"
 
 
-def told_events(before: str, actions: Iterable[Action], now: float) -> str:
-    """Return ELASTIC_EVENTS with these actions at its end."""
+def told_events(before: str, actions: Iterable[Action], now: float, happened: Iterable[str] = ()) -> str:
+    """Return ELASTIC_EVENTS with what happened and these actions at its end."""
     stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
     lines = [line for line in before.splitlines() if line]
-    lines += [f"{stamp} {readable(describe(one))}" for one in actions]
+    lines += [f"{stamp} {readable(one)}" for one in (*happened, *map(describe, actions))]
     return "\n".join(lines[-EVENTS:])
 
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from hybrid_drivers.agent.growth.model import NOTHING, HostView, Stage, Waiting
-from hybrid_drivers.agent.growth.packing import Offer, Size
+from hybrid_drivers.agent.growth.packing import SPOT_SUFFIX, Offer, Size
 from hybrid_drivers.agent.record import GROWN, IM_MAD, HostRecord
 from hybrid_drivers.agent.record import read as read_record
+from hybrid_drivers.agent.spot import SPOT, interruption_of, is_spot
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.model import Cluster, Host, HostState, OnedObject, Template, Value, Vm
 from hybrid_drivers.oned import requirements
@@ -80,16 +81,22 @@ def view_host(host: Host, cluster_id: int, now: float) -> HostView:
         id=host.id,
         name=record.friendly_name,
         stage=stage,
-        plan=grown.get("PLAN", ""),
+        plan=_offered_as(host, grown),
         room=_room(host, stage, grown),
         vms=max(host.running_vms, len(host.vm_ids)),
         member=ours and host.cluster_id == cluster_id,
         made=ours and grown.get("CLUSTER_ID") == str(cluster_id) and host.cluster_id == cluster_id,
         protected=host.template.text("PROTECTED").lower() in ("yes", "true"),
+        spot=is_spot(host.template),
         price=_amount(host.template.text("COST_HOUR")),
         ordered_at=_amount(grown.get("ORDERED_AT", "")) or record.since or record.ready_at,
         ready_at=record.ready_at if record.ready else 0.0,
     )
+
+
+def _offered_as(host: Host, grown: Mapping[str, str]) -> str:
+    plan = grown.get("PLAN", "")
+    return plan + SPOT_SUFFIX if plan and is_spot(host.template) else plan
 
 
 def stage_of(record: HostRecord, now: float) -> Stage:
@@ -108,6 +115,8 @@ def stage_of(record: HostRecord, now: float) -> Stage:
         return Stage.COMING if now - ordered <= NEVER_READY else Stage.OTHER
     if record.failure is not None:
         return Stage.LOST
+    if interruption_of(record) is not None:
+        return Stage.LEAVING
     if host.state in _DISABLED:
         return Stage.DISABLED
     if host.state in _TAKES_VMS and host.max_cpu > 0:
@@ -167,7 +176,8 @@ def facts_to_be(cluster: Cluster, offer: Offer, sibling: Host | None, vm_mad: st
         "IM_MAD": IM_MAD,
         **_plain(cluster.id, cluster, vm_mad, offer.size, NOTHING),
         "RUNNING_VMS": 0,
-        "PROVISION/PLAN": offer.plan,
+        "PROVISION/PLAN": offer.rents,
+        **({SPOT: "YES"} if offer.spot else {}),
     }
     return requirements.facts(Template(_lasting_of(sibling) if sibling else ()), cluster.template, **plain)
 
@@ -194,7 +204,7 @@ def _lasting_of(sibling: Host) -> list[tuple[str, Value]]:
 
 
 def _lasting(name: str) -> bool:
-    return not name.startswith("PROVISION") and name not in (GROWN, "PROTECTED", "ERROR", "HOSTNAME")
+    return not name.startswith("PROVISION") and name not in (GROWN, SPOT, "PROTECTED", "ERROR", "HOSTNAME")
 
 
 # --- waiting VMs ------------------------------------------------------------------------------------------------------
@@ -202,7 +212,7 @@ def _lasting(name: str) -> bool:
 
 def waiting(cloud: Cloud, cluster: Cluster, offers: Iterable[Offer], vm_mad: str) -> tuple[Waiting, ...]:
     """Return the VMs that wait, and for each where it could run as far as requirements say."""
-    to_be = {one.plan: facts_to_be(cluster, one, cloud.sibling(one.plan), vm_mad) for one in offers}
+    to_be = {one.plan: facts_to_be(cluster, one, cloud.sibling(one.rents), vm_mad) for one in offers}
     placed: dict[str, tuple[frozenset[str], frozenset[int]]] = {}
     found = []
     for vm in cloud.vms:

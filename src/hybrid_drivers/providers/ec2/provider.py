@@ -12,13 +12,14 @@ from hybrid_drivers.errors import ConfigError, MachineGone, TokenSpent, WrongSta
 from hybrid_drivers.model import CreateRequest, Machine, MachineState, Placement
 from hybrid_drivers.providers import attributes as attr
 from hybrid_drivers.providers import tagging
-from hybrid_drivers.providers.base import Limits, ProviderEntry
+from hybrid_drivers.providers.base import Limits, Price, ProviderEntry
 from hybrid_drivers.providers.connection import checked_endpoint
 from hybrid_drivers.providers.ec2.addresses import Ec2Addresses
 from hybrid_drivers.providers.ec2.client import Ec2Client
 from hybrid_drivers.providers.ec2.fields import DRIVER
 from hybrid_drivers.providers.ec2.ips import Ec2Ips
 from hybrid_drivers.providers.ec2.order import optional_parameters, run_parameters
+from hybrid_drivers.providers.ec2.spot import Ec2Spot
 from hybrid_drivers.providers.ec2.states import TokenInUse
 from hybrid_drivers.providers.limits import limits_of
 
@@ -43,6 +44,7 @@ class Ec2Provider(Ec2Addresses):
             checked_endpoint(entry.text("endpoint"))
         self._client = Ec2Client(entry, clock)
         self._ips = Ec2Ips(self._client)
+        self._market = Ec2Spot(self._client, clock)
         self._spots = threading.RLock()  # who looks for a free address of an interface does not see what others add
 
     def placements(self, attributes: Mapping[str, str]) -> tuple[Placement, ...]:
@@ -135,6 +137,16 @@ class Ec2Provider(Ec2Addresses):
         """DescribeInstances, which every use of the entry needs, of one page that is thrown away."""
         self._client.check_access()
         return f"the credentials are accepted in region {self.entry.text('region')}"
+
+    def spot_price_hour(self, plan: str, place: str) -> Price | None:
+        """Return the price in a zone, in dollars; of the region, or a subnet, that of the dearest zone."""
+        region = self.entry.text("region")
+        return self._market.price(plan, place if place.startswith(region) and place != region else "")
+
+    def interruptions(self, owner: str) -> Mapping[str, float | None]:
+        """DescribeSpotInstanceRequests by their status: of all of the account and the region."""
+        del owner
+        return self._market.interruptions()
 
     def _canonical(self, attributes: Mapping[str, str]) -> dict[str, str]:
         found = attr.canonical(attributes, DRIVER, self.entry.source)

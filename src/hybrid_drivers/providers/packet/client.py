@@ -59,13 +59,27 @@ class PacketClient:
 
         A page can shift while another is read, so one device may be missed: absence counts only when seen twice.
         """
-        found: dict[str, Machine] = {}
+        return list({one.id: one for one in map(_read, self._documents(owner))}.values())
+
+    def terminations(self, owner: str) -> dict[str, float]:
+        """GET the same devices, for when the provider ends those that have a time for it: id -> unix seconds."""
+        return dict(found for one in self._documents(owner) if (found := states.termination(one)) is not None)
+
+    def spot_prices(self, kind: Literal["metros", "facilities"]) -> object:
+        """GET the spot market's prices: place -> plan -> ``price``."""
+        path = "/market/spot/prices" + ("/metros" if kind == "metros" else "")
+        call = Call(method="GET", path=path, what=f"listing the spot prices of {kind}", rules=states.LIST_RULES)
+        document = self._api.run(call)
+        return document.get("spot_market_prices") if isinstance(document, dict) else None
+
+    def _documents(self, owner: str) -> list[object]:
+        found: list[object] = []
         for page in range(1, _MOST_PAGES + 1):
             document = self._page({"tag": f"{OWNER}={owner}", "per_page": str(PAGE), "page": str(page)})
-            machines = [_read(one) for one in _rows(document, "devices")]
-            found.update((one.id, one) for one in machines)
-            if not machines or not states.has_next(document, page):
-                return list(found.values())
+            rows = _rows(document, "devices")
+            found += rows
+            if not rows or not states.has_next(document, page):
+                return found
         raise TransientError(f"packet: listing the devices of project {self._project}: more than {_MOST_PAGES} pages")
 
     def check_access(self) -> None:

@@ -21,6 +21,7 @@ from hybrid_drivers.providers.packet.client import PacketClient
 from hybrid_drivers.providers.packet.fields import DEFAULT_ENDPOINT, DRIVER
 from hybrid_drivers.providers.packet.ips import PacketIps
 from hybrid_drivers.providers.packet.prices import PriceList
+from hybrid_drivers.providers.packet.spot import SpotMarket
 from hybrid_drivers.providers.redaction import Redactor
 from hybrid_drivers.secret import Secret
 
@@ -51,6 +52,7 @@ class PacketProvider(PacketAddresses):
         self._client = PacketClient(api, entry.text("project"))
         self._ips = PacketIps(api, entry.text("project"))
         self._prices = PriceList(self._client, clock)
+        self._market = SpotMarket(self._client, clock)
 
     def placements(self, attributes: Mapping[str, str]) -> tuple[Placement, ...]:
         """Pair PLAN with METRO, or with FACILITY."""
@@ -138,6 +140,14 @@ class PacketProvider(PacketAddresses):
     def price_hour(self, plan: str, place: str) -> Price | None:
         """Return what GET /plans says; in dollars, the only currency of this API."""
         return self._prices.price(plan, place)
+
+    def spot_price_hour(self, plan: str, place: str) -> Price | None:
+        """Return what the spot market says; in dollars."""
+        return self._market.price(plan, place)
+
+    def interruptions(self, owner: str) -> Mapping[str, float | None]:
+        """Return the owner's devices that have a ``termination_time``, by GET of their list."""
+        return self._client.terminations(owner)
 
     def _is_going(self, machine_id: str) -> bool:
         try:

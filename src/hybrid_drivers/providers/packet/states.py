@@ -42,7 +42,7 @@ class HiddenOrGone(MachineGone):
     """403 on a device: it is gone, or the token may not see it. The provider object finds out which."""
 
 
-_CAPACITY = ("provisionable", "no available", "not available", "capacity", "sold out", "out of stock")
+_CAPACITY = ("provisionable", "no available", "not available", "capacity", "sold out", "out of stock", "market price")
 _QUOTA = ("quota", "device limit", "instance limit", "limit reached", "limit of", "maximum number", "would exceed")
 _SOLD_OUT = "it is sold out there, the next PLAN or METRO is tried"
 _ASK_QUOTA = "ask the provider to raise the limit of the project, or delete machines"
@@ -122,6 +122,17 @@ def machine(document: object) -> Machine:
         progress=_number(document.get("provisioning_percentage")),
         failure="the provider reports state 'failed'" if state is MachineState.FAILED else "",
     )
+
+
+def termination(document: object) -> tuple[str, float] | None:
+    """Return a device's id and when the provider ends it (``termination_time``); None where that is not set.
+
+    A device of the spot market gets one, at least two minutes ahead, when it is revoked (Equinix Metal, "The Spot
+    Market"); others have the one that they were ordered with.
+    """
+    told = document if isinstance(document, dict) else {}
+    when = _unix(told.get("termination_time"))
+    return (str(told["id"]), when) if when is not None and told.get("id") else None
 
 
 def tag_list(tags: MachineTags) -> list[str]:

@@ -1,4 +1,5 @@
-"""A small scheduler: places machines that wait where they fit, and says why the others go on waiting.
+"""A small scheduler: places machines that wait where they fit, and says why the others go on waiting; moves those that
+are flagged for it (``one.vm.action resched``).
 
 Facts: OpenNebula ``SchedulerManagerDriver.cc`` (hosts in state 2 only; its two sentences), ``SchedulerFailure.cc`` (the
 sentences behind ``[HOST]``, one after the other), ``HostXML.cc`` (what fits). Ours: the first host that fits is taken.
@@ -7,6 +8,7 @@ sentences behind ``[HOST]``, one after the other), ``HostXML.cc`` (what fits). O
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.model import HostState
@@ -15,7 +17,7 @@ from hybrid_drivers.oned.requirements import HostFacts
 from hybrid_drivers.sandbox.frontend import vm_life as life
 from hybrid_drivers.sandbox.frontend.calls import Context, Refused
 from hybrid_drivers.sandbox.frontend.objects import HostObject
-from hybrid_drivers.sandbox.frontend.vm_moves import check_deploy
+from hybrid_drivers.sandbox.frontend.vm_moves import check_deploy, check_move
 from hybrid_drivers.sandbox.frontend.vm_objects import State, VmObject
 
 
@@ -33,6 +35,8 @@ class Scheduler:
             for vm in sorted(self._context.store.machines.values(), key=lambda one: one.id):
                 if vm.state is State.PENDING:
                     self._place(vm)
+                elif vm.resched:
+                    self._move(vm)
 
     def _place(self, vm: VmObject) -> None:
         hosts = [one for one in self._context.store.hosts.values() if one.state is HostState.MONITORED]
@@ -54,6 +58,18 @@ class Scheduler:
             elif self._start(vm, host):
                 return
         _say(vm, "".join(f"[HOST] Not enough {what} on hosts: {_ids(ids)}" for what, ids in lacking.items()))
+
+    def _move(self, vm: VmObject) -> None:
+        """Migrate one that is flagged, by its saved state (LIVE_RESCHEDS is 0 by default), to a host that fits."""
+        here = vm.history[-1].host_id
+        for host in self._context.store.hosts.values():
+            if host.state is not HostState.MONITORED or host.id == here or self._lacks(vm, host):
+                continue
+            with suppress(Refused, ConfigError):
+                if self._meets(vm, host):
+                    datastore = check_move(self._context, vm, host, None, live=False)
+                    life.move(self._context, vm, host, datastore, live=False)
+                    return
 
     def _meets(self, vm: VmObject, host: HostObject) -> bool:
         own = vm.user.text("SCHED_REQUIREMENTS")

@@ -130,6 +130,9 @@ class Vms(Family[VmObject]):
         elif name == "resume":
             self._need(one, name, one.state is State.POWEROFF)
             life.boot(context, one)
+        elif name in ("resched", "unresched"):
+            self._need(one, name, one.state is State.POWEROFF or one.lcm_state is Lcm.RUNNING)
+            one.resched = name == "resched"
         elif name in ("hold", "release"):
             self._need(one, name, one.state is (State.PENDING if name == "hold" else State.HOLD))
             one.enter(State.HOLD if name == "hold" else State.PENDING)

@@ -173,6 +173,7 @@ class Drive:
 
 def begin(context: Context, vm: VmObject, during: Lcm, drive: Drive) -> None:
     """Let it be in a state for a while, and then have the drivers do their part."""
+    vm.resched = False  # whatever else is begun with it (``set_resched(false)`` in ``DispatchManagerActions.cc``)
     vm.enter(State.ACTIVE, during)
     context.later(context.knobs.vm_seconds, lambda: _drive(context, vm, drive))
 

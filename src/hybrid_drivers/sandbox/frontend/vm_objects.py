@@ -144,6 +144,7 @@ class VmObject(OwnedObject):
     monitoring: Attributes | None = None
     user: Attributes = field(default_factory=Attributes)
     history: list[Record] = field(default_factory=list)
+    resched: bool = False  # to be moved by the scheduler
     changed: Callable[[VmObject], None] = field(default=lambda _: None, repr=False)
 
     @classmethod
@@ -185,7 +186,7 @@ class VmObject(OwnedObject):
 
     def _middle(self) -> str:
         return (
-            f"<RESCHED>0</RESCHED><STIME>{self.started}</STIME><ETIME>{self.ended}</ETIME>"
+            f"<RESCHED>{int(self.resched)}</RESCHED><STIME>{self.started}</STIME><ETIME>{self.ended}</ETIME>"
             f"<DEPLOY_ID>{self.deploy_id}</DEPLOY_ID>"
         )
 

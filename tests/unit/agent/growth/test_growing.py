@@ -191,6 +191,16 @@ def test_nothing_grows_nothing_is_asked(world: World) -> None:
     assert world.sweep() == ["clusters"]
 
 
+def test_a_vm_that_is_placed_between_two_looks_is_not_ordered_for(world: World) -> None:
+    world.vm(1)
+    world.sweep()
+    world.become_ready()
+    ((number, host),) = world.oned.host_pool.items()
+    world.oned.host_pool[number] = replace(host, vm_ids=(1,), used_cpu=800, used_memory=1024 * 1024)
+    world.now += 400
+    assert not [call for call in world.sweep() if call.startswith("allocate")]
+
+
 def test_a_pass_is_four_calls_whatever_there_is(world: World) -> None:
     world.sweep()
     for number in range(3):
