@@ -6,9 +6,8 @@ import logging
 from dataclasses import dataclass
 
 from hybrid_drivers.agent import record as records
-from hybrid_drivers.agent import remedy
+from hybrid_drivers.agent import remedy, spot
 from hybrid_drivers.agent import spec as specs
-from hybrid_drivers.agent import spot
 from hybrid_drivers.agent.observed import Observed
 from hybrid_drivers.agent.parts import HostMemory, Parts
 from hybrid_drivers.agent.record import HostRecord
