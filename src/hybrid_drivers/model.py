@@ -214,6 +214,8 @@ class Host:
     used_cpu: int = 0  # what they have, also while they are off
     used_memory: int = 0
     vm_ids: tuple[int, ...] = ()  # also those that are off, or only about to be started there
+    free_disk: int = 0  # MiB, for system datastores that are on its own disks
+    datastores_free: Mapping[int, int] = field(default_factory=dict)  # of those that have another disk: id -> MiB
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,6 +25,7 @@ POLICY = {
 }
 PLAN = {"packet": "c3.small.x86", "ec2": "c5.metal"}
 RUNNING = (3, 3)
+MIGRATING = (3, 4)
 
 
 @contextmanager
@@ -200,6 +201,41 @@ def test_a_plan_that_is_sold_out_gives_way_to_another() -> None:
         end(lab, vm)
         lab.wait(lambda: not lab.oned.hosts())
         lab.wait_empty()
+
+
+def test_two_hosts_that_are_little_used_become_one() -> None:
+    with growing_lab(policy={"SHRINK_AFTER": "3600"}) as lab:
+        kept, fillers = [], []
+        for name in ("first", "second"):
+            fillers.append(start_vm(lab, f"{name}-filler", cpu=5))
+            kept.append(start_vm(lab, name, cpu=3))
+            wait_running(lab, fillers[-1], kept[-1])
+        assert len({_place(lab, one) for one in kept}) == 2
+        end(lab, *fillers)
+        lab.frontend.set_knobs({"vm_seconds": 1.0})
+        quick = {"CONSOLIDATE": "yes", "CONSOLIDATE_AFTER": "0.5", "CONSOLIDATE_BELOW": "40"}
+        set_policy(lab, SHRINK_AFTER="3600", **quick)
+        lab.wait(lambda: any(state(lab, one) == MIGRATING for one in kept))
+        lab.kill_agent()
+        lab.run("onehybrid", "agent", "run")
+        lab.wait(lambda: len(lab.oned.hosts()) == 1)
+        (host,) = lab.oned.hosts()
+        assert [_place(lab, one) for one in kept] == [host.id, host.id]
+        assert [state(lab, one) for one in kept] == [RUNNING, RUNNING]
+        assert (sorted(host.vm_ids), host.used_cpu) == (sorted(kept), 600)
+        told = cluster_text(lab, "ELASTIC_EVENTS")
+        assert told.count("move VM") == 1
+        assert told.index("its 1 VMs fit on other hosts") < told.index("move VM") < told.index("it has been emptied")
+        lab.wait(lambda: len(lab.alive()) == 1)
+        set_policy(lab)
+        end(lab, *kept)
+        lab.wait(lambda: not lab.oned.hosts())
+        lab.wait_empty()
+
+
+def _place(lab: Lab, vm_id: int) -> int:
+    place = Vms(lab.oned).get(vm_id).place
+    return place.host_id if place else -1
 
 
 def _message(lab: Lab, vm_id: int) -> str:

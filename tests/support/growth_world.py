@@ -14,7 +14,17 @@ from itertools import count
 from hybrid_drivers.agent.growth.decide import decide
 from hybrid_drivers.agent.growth.limits import AHEAD
 from hybrid_drivers.agent.growth.memory import HOUR, Memory, read, render
-from hybrid_drivers.agent.growth.model import Delete, Disable, Enable, HostView, Order, Stage, State, Waiting
+from hybrid_drivers.agent.growth.model import (
+    Action,
+    Disable,
+    Enable,
+    HostView,
+    Migrate,
+    Order,
+    Stage,
+    State,
+    Waiting,
+)
 from hybrid_drivers.agent.growth.packing import Offer, Size
 from hybrid_drivers.agent.growth.policy import Policy
 from hybrid_drivers.agent.growth.schedule import Moment
@@ -195,7 +205,8 @@ class GrowthWorld:
             self.actions.append((self.now, action))
             self._do(action)
 
-    def _do(self, action: Order | Disable | Enable | Delete) -> None:
+    def _do(self, action: Action) -> None:
+        assert not isinstance(action, Migrate), "nobody consolidates here"
         if isinstance(action, Order):
             self._order(action)
             return

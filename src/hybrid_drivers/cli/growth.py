@@ -84,6 +84,10 @@ def _host(one: Told) -> str:
         parts.append("not made by growing")
     if one["protected"]:
         parts.append("PROTECTED")
+    if one["emptied"]:
+        parts.append("is being emptied")
+    if one["stays"]:
+        parts.append(f"not emptied: {one['stays']}")
     return ", ".join(parts)
 
 

@@ -55,6 +55,15 @@ class Vms:
         what = _named(vm_id)
         return read_vm(self._oned.read("vm.info", what, vm_id, False), what)
 
+    def details(self) -> list[VmDetail]:
+        """Return all that are not done in detail, in one call; of their history the last record.
+
+        ``one.vmpool.infoextended``, as in ``Oned.waiting_vms``; state -1 is any but done.
+        """
+        what = "the pool of virtual machines"
+        data = self._oned.read("vmpool.infoextended", what, -2, -1, -1, -1)
+        return [_detail(one) for one in parse(data, "VM_POOL", what, OnedError).nodes("VM")]
+
     def action(self, vm_id: int, action: VmAction) -> None:
         """Switch it on or off, or end it. Raises: ActionRefused (not in its present state)."""
         self._oned.write("vm.action", _named(vm_id), action, vm_id)
@@ -105,7 +114,10 @@ class Vms:
 
 def read_vm(data: str, what: str) -> VmDetail:
     """Read ``<VM>``. Raises: OnedError."""
-    node = parse(data, "VM", what, OnedError)
+    return _detail(parse(data, "VM", what, OnedError))
+
+
+def _detail(node: Node) -> VmDetail:
     return VmDetail(
         id=node.need("ID", whole),
         name=node.need("NAME", filled),

@@ -138,6 +138,10 @@ def _host(node: Node) -> Host:
         used_cpu=node.get("HOST_SHARE/CPU_USAGE", whole, 0),
         used_memory=node.get("HOST_SHARE/MEM_USAGE", whole, 0),
         vm_ids=node.ids("VMS/ID"),
+        free_disk=node.get("HOST_SHARE/DATASTORES/FREE_DISK", whole, 0),
+        datastores_free={
+            one.need("ID", whole): one.get("FREE_MB", whole, 0) for one in node.nodes("HOST_SHARE/DATASTORES/DS")
+        },
     )
 
 

@@ -24,9 +24,9 @@ TOLD: dict[str, Any] = {
     "notes": ["2 waiting VMs get no new host: 8 hosts are MAX_HOSTS=8"],
     "hosts": [
         {"id": 7, "name": "edge-grow-1", "stage": "usable", "made": True, "plan": "small", "vms": 0, "price": 0.5,
-         "idle": 30, "protected": True},
+         "idle": 30, "protected": True, "emptied": True, "stays": ""},
         {"id": 8, "name": "mine", "stage": "coming", "made": False, "plan": "", "vms": 2, "price": None, "idle": None,
-         "protected": False},
+         "protected": False, "emptied": False, "stays": "VM 3 uses PCI devices"},
     ],
     "vms": [{"id": 1, "cpu": 2, "memory": 1024, "waited": 90, "for": "a new host of plan small"}],
     "cost": {"hour": 0.5, "hour_after": 1.0, "month": 12.34},
@@ -61,8 +61,8 @@ def test_plan(asked: list[tuple[str, ...]]) -> None:
 
 def test_explain(asked: list[tuple[str, ...]]) -> None:
     lines = CliRunner().invoke(growth.growth, ["explain", "edge"]).output.splitlines()
-    assert "  7 edge-grow-1: usable, 0 VMs, small, 0.5 an hour, idle for 30 s, PROTECTED" in lines
-    assert "  8 mine: coming, 2 VMs, not made by growing" in lines
+    assert "  7 edge-grow-1: usable, 0 VMs, small, 0.5 an hour, idle for 30 s, PROTECTED, is being emptied" in lines
+    assert "  8 mine: coming, 2 VMs, not made by growing, not emptied: VM 3 uses PCI devices" in lines
     assert "  1: 2 CPU, 1024 MiB, for 90 s; waits for a new host of plan small" in lines
     assert "  large: 24 CPU, 65536 MiB, price not known, sold out" in lines
     assert "  2026-11-25 15:00:00 delete host 6: it has had no VM for 700 s" in lines

@@ -26,8 +26,8 @@ class Cloud:
         for name in ("one", "two"):
             host = frontend.host(self.oned.allocate_host(name, "provision", "kvm", 0))
             host.total_cpu, host.total_memory = 400, 4096 * 1024
-        template = Template([("NAME", "vm"), ("CPU", "1.5"), ("MEMORY", "1024")])
-        self.vm_id = self.oned.write("vm.allocate", "vm", template.render(), False)
+        self.template = Template([("NAME", "vm"), ("CPU", "1.5"), ("MEMORY", "1024")])
+        self.vm_id = self.oned.write("vm.allocate", "vm", self.template.render(), False)
         self.vms.deploy(self.vm_id, 0)
 
     def fails(self, *words: str) -> None:
@@ -122,3 +122,35 @@ def test_a_machine_that_does_not_start_is_off_again(cloud: Cloud) -> None:
 def test_words_of_the_knob_are_checked(cloud: Cloud) -> None:
     with pytest.raises(ValueError, match="vm_fails takes words of poweroff, move"):
         cloud.fails("everything")
+
+
+def test_a_machine_that_moves_while_it_runs_is_on_both_hosts_until_it_is_there(cloud: Cloud) -> None:
+    def on() -> list[int]:
+        return sorted(one.id for one in cloud.oned.hosts() if cloud.vm_id in one.vm_ids)
+
+    for live in (True, False):
+        cloud.frontend.set_knobs({"vm_seconds": 3600})
+        cloud.vms.migrate(cloud.vm_id, 1, live=live)
+        assert on() == [0, 1]
+        with pytest.raises(ActionRefused):
+            cloud.oned.delete_host(0)
+        cloud.vms.delete(cloud.vm_id)
+        assert on() == []
+        cloud.frontend.set_knobs({"vm_seconds": 0})
+        cloud.vm_id = cloud.oned.write("vm.allocate", "vm", cloud.template.render(), False)
+        cloud.vms.deploy(cloud.vm_id, 0)
+    cloud.vms.migrate(cloud.vm_id, 1)
+    assert on() == [1]
+    cloud.vms.action(cloud.vm_id, "poweroff")
+    cloud.frontend.set_knobs({"vm_seconds": 3600})
+    cloud.vms.migrate(cloud.vm_id, 0)
+    assert on() == [0], "one that is off is taken from its host before its disks have left it"
+
+
+def test_the_pool_has_them_whole_with_the_last_record_of_their_history(cloud: Cloud) -> None:
+    assert cloud.vms.details() == [cloud.vm()]
+    cloud.vms.migrate(cloud.vm_id, 1, live=True)
+    (found,) = cloud.vms.details()
+    assert (found.history, found.place) == (cloud.vm().history[-1:], cloud.vm().place)
+    cloud.vms.action(cloud.vm_id, "terminate-hard")
+    assert cloud.vms.details() == []

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable
 
 from hybrid_drivers.agent.growth.growing import EVENT, Growing, Look
-from hybrid_drivers.agent.growth.model import Action, Delete, HostView, Order
+from hybrid_drivers.agent.growth.model import Action, Delete, HostView, Migrate, Order
 from hybrid_drivers.agent.growth.telling import describe
 from hybrid_drivers.errors import AgentError
 from hybrid_drivers.oned.process import Answer, Call
@@ -68,6 +68,8 @@ def _action(one: Action) -> dict[str, object]:
     told: dict[str, object] = {"action": type(one).__name__.lower(), "text": describe(one), "reason": one.reason}
     if isinstance(one, Order):
         return {**told, "plan": one.plan, "price": one.price, "vms": list(one.vms)}
+    if isinstance(one, Migrate):
+        told |= {"vm": one.vm_id, "target": one.target, "live": one.live}
     return {**told, "host": one.host_id}
 
 
@@ -83,6 +85,8 @@ def _host(look: Look, one: HostView) -> dict[str, object]:
         "price": one.price,
         "idle": None if idle is None else round(look.state.now - idle),
         "protected": one.protected,
+        "emptied": one.id in look.decision.memory.emptying,
+        "stays": look.decision.stays.get(one.id, ""),
     }
 
 

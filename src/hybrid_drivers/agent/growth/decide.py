@@ -17,10 +17,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from hybrid_drivers.agent.growth.consolidate import Consolidated, consolidate
 from hybrid_drivers.agent.growth.floors import holds_floor, lasting
 from hybrid_drivers.agent.growth.limits import Budget, settle
 from hybrid_drivers.agent.growth.memory import Memory
-from hybrid_drivers.agent.growth.model import Action, Decision, Delete, Enable, HostView, Order, Stage, State, Waiting
+from hybrid_drivers.agent.growth.model import (
+    Action,
+    Decision,
+    Delete,
+    Disable,
+    Enable,
+    HostView,
+    Order,
+    Stage,
+    State,
+    Waiting,
+)
 from hybrid_drivers.agent.growth.packing import Counts, Group, NewHost, Offer, cheapest, place
 from hybrid_drivers.agent.growth.shrink import give_back, retire
 
@@ -44,6 +56,7 @@ class _Deciding:
         self._budget = Budget(state)
         self._ours = {one for one in self._memory.disabled if self._stage(one) is Stage.DISABLED}
         self._retiring = self._ours & self._memory.retiring
+        self._enabled: set[int] = set()
         self._offers = self._good_offers()
 
     def _stage(self, host_id: int) -> Stage | None:
@@ -56,9 +69,14 @@ class _Deciding:
         needed |= self._floors(needed)
         self._enable(needed)
         self._retire()
-        self._shrink(needed)
+        found = self._consolidate()
+        self._shrink(needed, found.held)
         return Decision(
-            actions=tuple(self._actions), memory=self._memory, notes=tuple(self._notes), waits=dict(self._waits)
+            actions=tuple(self._actions),
+            memory=self._memory,
+            notes=(*self._notes, *found.notes),
+            waits=dict(self._waits),
+            stays=found.stays,
         )
 
     # --- what went wrong ---
@@ -229,12 +247,18 @@ class _Deciding:
 
     def _enable(self, needed: set[int]) -> None:
         for host in self._state.hosts:
-            wanted = host.protected or (host.id not in self._retiring and (host.id in needed or host.vms))
+            used = host.vms and host.id not in self._memory.emptying
+            wanted = host.protected or (host.id not in self._retiring and (host.id in needed or used))
             if host.id in self._ours and wanted:
                 reason = "it is protected" if host.protected else "it is needed again"
                 self._actions.append(Enable(host_id=host.id, reason=reason))
-                self._ours.discard(host.id)
-                self._retiring.discard(host.id)
+                self._now_enabled(host.id)
+
+    def _now_enabled(self, host_id: int) -> None:
+        """Count a host no more as ours; it is remembered until oned shows it enabled, as we may be killed before."""
+        self._ours.discard(host_id)
+        self._retiring.discard(host_id)
+        self._enabled.add(host_id)
 
     def _retire(self) -> None:
         found, lacking = retire(self._state, frozenset(self._retiring))
@@ -245,12 +269,25 @@ class _Deciding:
         if lacking and (refusal := self._order_cheapest("a replacement for a host older than MAX_HOST_AGE")):
             self._notes.append(f"a host older than MAX_HOST_AGE is not replaced: {refusal}")
 
-    def _shrink(self, needed: set[int]) -> None:
-        seen = frozenset(one for one in self._ours if self._stage(one) is Stage.DISABLED)
-        memory = replace(self._memory, retiring=frozenset(self._retiring))
-        found = give_back(self._state, memory, seen, frozenset(needed))
+    def _consolidate(self) -> Consolidated:
+        state = replace(self._state, memory=self._memory)
+        found = consolidate(state, frozenset(self._ours), busy=bool(self._actions))
         self._actions += found.actions
-        disabled = {one: self._memory.disabled.get(one, self._state.now) for one in (*self._ours, *found.disabled)}
+        self._memory = found.memory
+        for one in found.actions:
+            if isinstance(one, Enable):
+                self._now_enabled(one.host_id)
+            elif isinstance(one, Disable):
+                self._ours.add(one.host_id)
+        return found
+
+    def _shrink(self, needed: set[int], held: frozenset[int]) -> None:
+        seen = frozenset(one for one in self._ours - held if self._stage(one) is Stage.DISABLED)
+        memory = replace(self._memory, retiring=frozenset(self._retiring))
+        found = give_back(self._state, memory, seen, frozenset(needed | held))
+        self._actions += found.actions
+        remembered = (*self._ours, *self._enabled, *found.disabled)
+        disabled = {one: self._memory.disabled.get(one, self._state.now) for one in remembered}
         deleted_at = self._state.now if found.deleted else self._memory.deleted_at
         self._remember(disabled=disabled, deleted_at=deleted_at, retiring=frozenset(self._retiring))
 

@@ -19,7 +19,8 @@ from hybrid_drivers.agent.growth import leaving, spot
 from hybrid_drivers.agent.growth import memory as growth_memory
 from hybrid_drivers.agent.growth import policy as growth_policy
 from hybrid_drivers.agent.growth.decide import decide, is_changed
-from hybrid_drivers.agent.growth.model import Action, Decision, Disable, Enable, HostView, Order, State
+from hybrid_drivers.agent.growth.guests import looks_at_guests, placed_in
+from hybrid_drivers.agent.growth.model import Action, Decision, Disable, Enable, HostView, Migrate, Order, State
 from hybrid_drivers.agent.growth.offers import Range, offers_of
 from hybrid_drivers.agent.growth.policy import Policy
 from hybrid_drivers.agent.growth.schedule import Moment
@@ -28,15 +29,17 @@ from hybrid_drivers.agent.growth.view import Cloud, view_host, waiting
 from hybrid_drivers.agent.parts import Parts
 from hybrid_drivers.agent.record import GROWN, IM_MAD
 from hybrid_drivers.agent.spec import BOOKKEEPING
-from hybrid_drivers.errors import ActionRefused, ConfigError, NoSuchObject
+from hybrid_drivers.errors import ActionRefused, ConfigError, InternalFailure, NoSuchObject, ObjectLocked
 from hybrid_drivers.model import Cluster, Host, Template, Value, Vm
 from hybrid_drivers.oned.objects import Objects
 from hybrid_drivers.oned.template import readable
+from hybrid_drivers.oned.vms import Vms
 
 VM_MAD: Final = "kvm"  # of hosts where PROVISION or their cluster name none
 DEFAULT_CLUSTER: Final = 0
 ERROR, EVENT, NOTE = "ELASTIC_ERROR", "ELASTIC_EVENTS", "ELASTIC_NOTE"
 _NAME = "{cluster}-grow-{number}"
+_CHANGED: Final = (NoSuchObject, ActionRefused, InternalFailure, ObjectLocked)
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +60,7 @@ class Growing:
     def __init__(self, parts: Parts, ask: Callable[[int], None]) -> None:
         self._parts, self._ask = parts, ask
         self._objects = Objects(parts.oned)
+        self._vms = Vms(parts.oned)
         self.policies = 0
         self.looked = False
 
@@ -118,16 +122,19 @@ class Growing:
     # --- looking ---
 
     def _cloud(self, clusters: Iterable[Cluster]) -> Cloud:
-        oned = self._parts.oned
+        oned, known = self._parts.oned, {one.id: one for one in clusters}
         vms: list[Vm] = oned.waiting_vms()  # before the hosts: a VM placed in between takes room that is seen
         hosts, now = oned.hosts(), self._parts.clock.now()
-        placed = {vm_id for host in hosts for vm_id in host.vm_ids}  # in between: their room is taken already
+        taken = {vm_id for host in hosts for vm_id in host.vm_ids}  # in between: their room is taken already
+        # After the hosts: a VM whose disks are about to leave one is still on it, or seen on its way.
+        placed = self._vms.details() if any(looks_at_guests(one) for one in known.values()) else None
         return Cloud(
             now=now,
-            vms=[*(one for one in vms if one.id not in placed), *leaving.displaced(oned, hosts, now)],
+            vms=[*(one for one in vms if one.id not in taken), *leaving.displaced(oned, hosts, now)],
             hosts=hosts,
-            clusters={one.id: one for one in clusters},
+            clusters=known,
             datastores=self._objects.pool("datastore"),
+            placed=placed,
         )
 
     def _state(self, cluster: Cluster, cloud: Cloud, policy: Policy, found: Range) -> State:
@@ -145,6 +152,7 @@ class Growing:
             hosts=tuple(hosts),
             waiting=waiting(leaving.of_cluster(cloud, cluster.id), cluster, found.offers, _vm_mad(cluster)),
             offers=found.offers,
+            placed=placed_in(cloud, cluster, policy),
         )
 
     # --- doing ---
@@ -160,7 +168,7 @@ class Growing:
             log.info("cluster %s: %s", cluster.name, describe(action))
             try:
                 self._do(action, look, names)
-            except (NoSuchObject, ActionRefused) as exc:  # it changed since it was looked at: the next pass sees it
+            except _CHANGED as exc:  # since it was looked at: the next pass sees it
                 log.warning("cluster %s: %s", cluster.name, exc)
 
     def _do(self, action: Action, look: Look, names: Iterator[str]) -> None:
@@ -171,6 +179,8 @@ class Growing:
             oned.set_host_status(action.host_id, "disable")
         elif isinstance(action, Enable):
             oned.set_host_status(action.host_id, "enable")
+        elif isinstance(action, Migrate):
+            self._vms.migrate(action.vm_id, action.target, live=action.live, enforce=True)
         else:
             oned.delete_host(action.host_id)
 
@@ -229,7 +239,7 @@ class Growing:
             if host_id in hosts and view_host(hosts[host_id], cluster.id, cloud.now).made:
                 self._parts.oned.set_host_status(host_id, "enable")
         if memory.disabled:
-            kept = growth_memory.render(replace(memory, disabled={}))
+            kept = growth_memory.render(replace(memory, disabled={}, emptying={}))
             self._parts.oned.update_cluster(cluster.id, Template([(growth_memory.NAME, kept)]))
 
     def _tidied(self, cloud: Cloud, growing: Iterable[Cluster]) -> Iterator[Host]:

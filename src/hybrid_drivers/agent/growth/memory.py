@@ -29,6 +29,10 @@ class Memory:
     idle: Mapping[int, float] = field(default_factory=dict)  # host -> since when it has had no VM
     disabled: Mapping[int, float] = field(default_factory=dict)  # host -> when we disabled it
     retiring: frozenset[int] = frozenset()  # those of them that are too old: never taken back
+    emptying: Mapping[int, float] = field(default_factory=dict)  # those of them whose VMs are moved -> since when
+    little: Mapping[int, float] = field(default_factory=dict)  # host -> since when it is little used; see consolidate
+    moves: tuple[tuple[int, float], ...] = ()  # VM and time of those of the last hour
+    sent: Mapping[int, int] = field(default_factory=dict)  # VM -> host it was moved off and may still need
     month: str = ""  # of ``spent``: 2026-11
     spent: float = 0.0  # in that month, until ``settled_at``
     settled_at: float = 0.0
@@ -52,6 +56,10 @@ def render(memory: Memory) -> dict[str, str]:
         "IDLE": _times(memory.idle),
         "DISABLED": _times(memory.disabled),
         "RETIRING": _ids(memory.retiring),
+        "EMPTYING": _times(memory.emptying),
+        "LITTLE": _times(memory.little),
+        "MOVES": ",".join(f"{vm}:{when:.0f}" for vm, when in memory.moves),
+        "SENT": _times(memory.sent),
         "MONTH": memory.month,
         "SPENT": f"{memory.spent:.4f}",
         "SETTLED_AT": f"{memory.settled_at:.0f}",
@@ -76,9 +84,13 @@ def read(vector: Mapping[str, str]) -> Memory:
         failed_at=get("FAILED_AT", float, 0.0),
         failed=get("FAILED", _read_ids, frozenset()),
         sold_out=get("SOLD_OUT", lambda text: dict(_pairs(text)), {}),
-        idle=get("IDLE", lambda text: {int(key): when for key, when in _pairs(text)}, {}),
-        disabled=get("DISABLED", lambda text: {int(key): when for key, when in _pairs(text)}, {}),
+        idle=get("IDLE", _read_times, {}),
+        disabled=get("DISABLED", _read_times, {}),
         retiring=get("RETIRING", _read_ids, frozenset()),
+        emptying=get("EMPTYING", _read_times, {}),
+        little=get("LITTLE", _read_times, {}),
+        moves=get("MOVES", lambda text: tuple((int(key), when) for key, when in _pairs(text)), ()),
+        sent=get("SENT", lambda text: {int(key): int(host) for key, host in _pairs(text)}, {}),
         month=get("MONTH", str, ""),
         spent=get("SPENT", float, 0.0),
         settled_at=get("SETTLED_AT", float, 0.0),
@@ -96,6 +108,10 @@ def _read_ids(text: str) -> frozenset[int]:
 
 def _times(times: Mapping[str, float] | Mapping[int, float]) -> str:
     return ",".join(f"{key}:{when:.0f}" for key, when in sorted(times.items()))
+
+
+def _read_times(text: str) -> dict[int, float]:
+    return {int(key): when for key, when in _pairs(text)}
 
 
 def _pairs(text: str) -> list[tuple[str, float]]:

@@ -67,8 +67,38 @@ class Waiting:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Guest:
+    """A VM that is not waiting, as far as moving it goes.
+
+    ``hosts``: where it might go by all but room. ``disk``: MiB that go with it to a host that has other disks, of the
+    system datastore ``datastore``. ``problem`` says why it stays where it is, nothing when it need not.
+    """
+
+    id: int
+    host: int  # where it is, or is on its way to
+    size: Size
+    settled: bool = True  # nothing goes on with it, and all of it is on that host
+    live: bool = True  # moved while it runs
+    hosts: frozenset[int] = frozenset()
+    datastore: int = -1
+    disk: int = 0
+    problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placed:
+    """The VMs that do not wait, and what disk hosts have left: host -> system datastore -> MiB, -1 for any other."""
+
+    guests: tuple[Guest, ...] = ()
+    free_disk: Mapping[int, Mapping[int, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class State:
-    """All that a decision rests on. ``hosts`` are all of oned: a VM may also run in another cluster."""
+    """All that a decision rests on. ``hosts`` are all of oned: a VM may also run in another cluster.
+
+    ``placed`` is None when nobody looked, as no policy consolidates.
+    """
 
     now: float
     moment: Moment
@@ -80,6 +110,7 @@ class State:
     hosts: tuple[HostView, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     offers: tuple[Offer, ...] = ()
+    placed: Placed | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,11 +125,13 @@ class Order:
 
 @dataclass(frozen=True, kw_only=True)
 class Disable:
-    """Have a host take no VMs, to be deleted when that is confirmed; ``retire``: it may still have some, which end."""
+    """Have a host take no VMs, to be deleted when that is confirmed; it may still have some when ``retire``, which end,
+    or ``empty``, which are moved."""
 
     host_id: int
     reason: str
     retire: bool = False
+    empty: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +150,18 @@ class Delete:
     reason: str
 
 
-Action = Union[Order, Disable, Enable, Delete]
+@dataclass(frozen=True, kw_only=True)
+class Migrate:
+    """Move a VM from a host that is being emptied; not ``live``: one that is off, or may be interrupted."""
+
+    vm_id: int
+    host_id: int
+    target: int
+    live: bool
+    reason: str
+
+
+Action = Union[Order, Disable, Enable, Delete, Migrate]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,3 +172,4 @@ class Decision:
     memory: Memory
     notes: tuple[str, ...] = ()
     waits: Mapping[int, str] = field(default_factory=dict)  # VM -> what it waits for
+    stays: Mapping[int, str] = field(default_factory=dict)  # host -> why it is not emptied

@@ -13,7 +13,6 @@ from hybrid_drivers.model import Template
 
 NAME: Final = "ELASTIC"
 MOST_HOSTS: Final = 10_000
-_LATER: Final = ("CONSOLIDATE",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +36,10 @@ class Policy:
     spot: str = "no"  # yes: besides those on demand; only
     spot_max_price: float | None = None  # an hour; None: what the plan costs on demand
     schedule: tuple[Window, ...] = ()
+    consolidate: str = "no"  # or yes, live
+    consolidate_after: float = 1800.0  # how long a host must have been little used
+    consolidate_below: float = 50.0  # percent of its CPU and of its memory that are little
+    max_moves_hour: int = 10
 
     def at(self, when: Moment) -> Policy:
         """Return the policy as its schedule has it now: of several open windows the largest number holds."""
@@ -78,10 +81,8 @@ class _Key:
 
 
 def _read(key: str, value: str) -> Mapping[str, object]:
-    if key == "ENABLED" or (key in _LATER and value.lower() in ("no", "false")):
+    if key == "ENABLED":
         return {}
-    if key in _LATER:
-        raise ValueError("can only be 'no' as yet")
     known = _KEYS.get(key)
     if known is None:
         raise ValueError(f"is not known; known are {', '.join(sorted((*_KEYS, 'ENABLED')))}")
@@ -128,6 +129,20 @@ def _spot(text: str) -> str:
     return told
 
 
+def _percent(text: str) -> float:
+    value = _amount("percent")(text)
+    if value > 100:
+        raise ValueError(f"must be percent, 100 at most, not '{text[:20]}'")
+    return value
+
+
+def _consolidate(text: str) -> str:
+    word = {"false": "no", "true": "yes"}.get(text.lower(), text.lower())
+    if word not in ("no", "yes", "live"):
+        raise ValueError(f"must be 'no', 'yes' or 'live', not '{text[:20]}'")
+    return word
+
+
 _SECONDS = _amount("seconds")
 _MONEY = _amount("an amount of money")
 _KEYS: Final[Mapping[str, _Key]] = {
@@ -148,4 +163,8 @@ _KEYS: Final[Mapping[str, _Key]] = {
     "SPOT": _Key("spot", _spot),
     "SPOT_MAX_PRICE": _Key("spot_max_price", _MONEY),
     "SCHEDULE": _Key("schedule", read_schedule),
+    "CONSOLIDATE": _Key("consolidate", _consolidate),
+    "CONSOLIDATE_AFTER": _Key("consolidate_after", _SECONDS),
+    "CONSOLIDATE_BELOW": _Key("consolidate_below", _percent),
+    "MAX_MOVES_HOUR": _Key("max_moves_hour", _count(1)),
 }

@@ -31,7 +31,7 @@ def give_back(state: State, memory: Memory, ours: frozenset[int], needed: frozen
     found = GivenBack()
     if state.now < memory.ordered_at + state.policy.cooldown:
         return found
-    enough = sum(_is_floor(one, state) for one in state.hosts) >= state.policy.min_hosts
+    enough = sum(is_floor(one, state) for one in state.hosts) >= state.policy.min_hosts
     for host in state.hosts:
         if host.id not in ours or not host.made or host.vms:
             continue
@@ -40,19 +40,20 @@ def give_back(state: State, memory: Memory, ours: frozenset[int], needed: frozen
                 found.actions.append(Delete(host_id=host.id, reason="it is older than MAX_HOST_AGE, and empty"))
             continue
         idle = state.now - memory.idle.get(host.id, state.now)
-        found.actions.append(Delete(host_id=host.id, reason=f"it has had no VM for {idle:.0f} s"))
+        why = "it has been emptied" if host.id in memory.emptying else f"it has had no VM for {idle:.0f} s"
+        found.actions.append(Delete(host_id=host.id, reason=why))
         found.deleted.append(host.id)
-    for host in _spare(state, needed, memory.retiring):
+    for host in _spare(state, needed, memory.retiring.union(memory.emptying)):
         idle = state.now - memory.idle.get(host.id, state.now)
-        if idle >= state.policy.shrink_after and _at_edge(host, state):
+        if idle >= state.policy.shrink_after and at_edge(host, state):
             found.actions.append(Disable(host_id=host.id, reason=f"it has had no VM for {idle:.0f} s"))
             found.disabled.append(host.id)
     return found
 
 
-def _spare(state: State, needed: frozenset[int], retiring: frozenset[int]) -> Iterable[HostView]:
+def _spare(state: State, needed: frozenset[int], going: frozenset[int]) -> Iterable[HostView]:
     """Return the empty hosts beyond the floors, the dearest first, then those that were ready first."""
-    there = [one for one in state.hosts if _is_there(one) and one.id not in retiring]
+    there = [one for one in state.hosts if is_there(one) and one.id not in going]
     empty = [one for one in there if not one.vms and one.id not in needed]
     floor = [one for one in there if holds_floor(one, state.offers)]
     within = [one for one in empty if holds_floor(one, state.offers)]
@@ -75,22 +76,24 @@ def retire(state: State, retiring: frozenset[int]) -> tuple[Disable | None, bool
         return None, False
     oldest = min(old, key=lambda one: (one.ordered_at, one.id))
     holds = holds_floor(oldest, state.offers)
-    usable = sum(_is_floor(one, state) and one.stage is Stage.USABLE for one in state.hosts)
+    usable = sum(is_floor(one, state) and one.stage is Stage.USABLE for one in state.hosts)
     if not holds or usable - 1 >= state.policy.min_hosts:
         reason = f"it is older than MAX_HOST_AGE={age:g} s"
         return Disable(host_id=oldest.id, reason=reason, retire=True), False
-    return None, sum(_is_floor(one, state) for one in state.hosts) - 1 < state.policy.min_hosts
+    return None, sum(is_floor(one, state) for one in state.hosts) - 1 < state.policy.min_hosts
 
 
-def _is_floor(host: HostView, state: State) -> bool:
-    return _is_there(host) and holds_floor(host, state.offers)
+def is_floor(host: HostView, state: State) -> bool:
+    """Tell whether a host counts for MIN_HOSTS and WARM_HOSTS."""
+    return is_there(host) and holds_floor(host, state.offers)
 
 
-def _is_there(host: HostView) -> bool:
+def is_there(host: HostView) -> bool:
+    """Tell whether a host takes VMs, or will."""
     return host.member and host.stage in (Stage.USABLE, Stage.COMING)
 
 
-def _at_edge(host: HostView, state: State) -> bool:
+def at_edge(host: HostView, state: State, edge: float = EDGE) -> bool:
     """Tell whether a paid piece of time is nearly over; always where time is paid for by the second."""
     piece = state.policy.billing
-    return not piece or piece - (state.now - host.ordered_at) % piece <= min(EDGE, piece)
+    return not piece or piece - (state.now - host.ordered_at) % piece <= min(edge, piece)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
-from hybrid_drivers.agent.growth.model import Action, Delete, Disable, Enable, Order
+from hybrid_drivers.agent.growth.model import Action, Delete, Disable, Enable, Migrate, Order
 from hybrid_drivers.agent.growth.packing import SPOT_SUFFIX
 from hybrid_drivers.oned.template import readable
 
@@ -21,6 +21,9 @@ def describe(action: Action) -> str:
         price = price.replace(" at", " at most") if action.plan.endswith(SPOT_SUFFIX) else price
         vms = f" (VM {', '.join(map(str, action.vms[:20]))})" if action.vms else ""
         return f"order {action.plan}{price}: {action.reason}{vms}"
+    if isinstance(action, Migrate):
+        how = "live " if action.live else ""
+        return f"move VM {action.vm_id} {how}from host {action.host_id} to host {action.target}: {action.reason}"
     word = {Disable: "disable", Enable: "enable", Delete: "delete"}[type(action)]
     return f"{word} host {action.host_id}: {action.reason}"
 

@@ -18,6 +18,7 @@ from hybrid_drivers.agent.record import read as read_record
 from hybrid_drivers.agent.spot import SPOT, interruption_of, is_spot
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.model import Cluster, Host, HostState, OnedObject, Template, Value, Vm
+from hybrid_drivers.model_vms import VmDetail
 from hybrid_drivers.oned import requirements
 from hybrid_drivers.oned.requirements import HostFacts, Requirement
 
@@ -42,6 +43,7 @@ class Cloud:
     clusters: Mapping[int, Cluster]
     datastores: Sequence[OnedObject]
     vms: Sequence[Vm]  # those that wait
+    placed: Sequence[VmDetail] | None = None  # all, when a cluster consolidates
     _facts: dict[int, HostFacts] = field(default_factory=dict)
     _read: dict[str, Requirement] = field(default_factory=dict)
     _siblings: dict[str, Host | None] = field(default_factory=dict)

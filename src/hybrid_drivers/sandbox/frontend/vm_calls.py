@@ -53,20 +53,16 @@ class Vms(Family[VmObject]):
 
     def of_state(self, context: Context, whose: int, first: int, last: int, state: int, _filter: str = "") -> str:
         """one.vmpool.info: by state, -2 is any, -1 all but done; ``Store.vms`` come last."""
-
-        def wanted(of: int) -> bool:
-            return state in (_ANY, of) or (state == _ALL_BUT_DONE and of != State.DONE)
-
-        found = self.pool_info(context, whose, first, last, lambda one: wanted(one.state))
-        raw = "".join(xml for of, xml in context.store.vms if wanted(of))
+        found = self.pool_info(context, whose, first, last, lambda one: _is_of(one.state, state))
+        raw = "".join(xml for of, xml in context.store.vms if _is_of(of, state))
         return found.replace("</VM_POOL>", f"{raw}</VM_POOL>")
 
     def whole_of_state(
         self, context: Context, _whose: int, _first: int, _last: int, state: int, _filter: str = ""
     ) -> str:
-        """one.vmpool.infoextended: the whole documents of a state, the newest first."""
-        found = [one for one in context.store.machines.newest_first() if one.state == state]
-        return f"<VM_POOL>{''.join(one.xml() for one in found)}</VM_POOL>"
+        """one.vmpool.infoextended: the documents of a state, the newest first; of their history the last record."""
+        found = [one for one in context.store.machines.newest_first() if _is_of(one.state, state)]
+        return f"<VM_POOL>{''.join(one.xml(records=1) for one in found)}</VM_POOL>"
 
     # --- making one ---
 
@@ -219,6 +215,10 @@ class Vms(Family[VmObject]):
             "one.vmpool.infoextended": Method(self.whole_of_state, "iiii|s"),
             "one.template.instantiate": Method(self.instantiate, "is|bsb", writes=True),
         }
+
+
+def _is_of(state: int, wanted: int) -> bool:
+    return wanted in (_ANY, state) or (wanted == _ALL_BUT_DONE and state != State.DONE)
 
 
 def _check(vm: VmObject) -> None:

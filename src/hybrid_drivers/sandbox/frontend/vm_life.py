@@ -72,23 +72,39 @@ def boot(context: Context, vm: VmObject) -> None:
 
 
 def move(context: Context, vm: VmObject, host: HostObject, datastore: DatastoreObject, *, live: bool) -> None:
-    """Move it: one that is off stays off, others run again after it."""
+    """Move it: one that is off stays off, others run again after it.
+
+    Only one that is off is on its new host alone at once, before its disks are (``LifeCycleActions.cc``,
+    ``LifeCycleStates.cc``: when ``del_capacity`` is called).
+    """
     off = vm.state is State.POWEROFF
     close_record(vm, Action.LIVE_MIGRATE if live and not off else Action.MIGRATE)
     old = vm.history[-1]
-    context.store.hosts[old.host_id].vms.discard(vm.id)
+
+    def leave() -> None:
+        if old.host_id != host.id:
+            context.store.hosts[old.host_id].vms.discard(vm.id)
+
+    def there() -> None:
+        leave()
+        _runs(vm)
+
+    def saved() -> None:
+        leave()
+        _restore(context, vm, host.name)
+
     put_on(vm, host, datastore.id, datastore.tm_mad)
     if off:
+        leave()
         transfer(context, vm)
     elif live:
         vm.history[-1].transfer = (0, 0)
         told = steps.migrate(vm.deploy_id, old.host_name, host.name, NO_REASON if fails(context, "live") else "")
         back = partial(_back, context, vm, old.sequence)
-        begin(context, vm, Lcm.MIGRATE, Drive(told, partial(_runs, vm), back))
+        begin(context, vm, Lcm.MIGRATE, Drive(told, there, back))
     else:
         back = partial(_back, context, vm, old.sequence)
-        drive = Drive(steps.save(old.host_name), lambda: _restore(context, vm, host.name), back)
-        begin(context, vm, Lcm.SAVE_MIGRATE, drive)
+        begin(context, vm, Lcm.SAVE_MIGRATE, Drive(steps.save(old.host_name), saved, back))
 
 
 def _restore(context: Context, vm: VmObject, host: str) -> None:
@@ -137,7 +153,8 @@ def recreate(context: Context, vm: VmObject) -> None:
 
     def then() -> None:
         close_record(vm, Action.NONE)
-        context.store.hosts[vm.history[-1].host_id].vms.discard(vm.id)
+        for host in context.store.hosts.values():
+            host.vms.discard(vm.id)
         vm.deploy_id = ""
         vm.enter(State.PENDING)
 

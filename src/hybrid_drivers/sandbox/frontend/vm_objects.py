@@ -193,14 +193,14 @@ class VmObject(OwnedObject):
     def _records(self, shown: list[str]) -> str:
         return f"<HISTORY_RECORDS>{''.join(shown)}</HISTORY_RECORDS>" if shown else "<HISTORY_RECORDS/>"
 
-    def xml(self) -> str:
-        """Return ``<VM>``."""
+    def xml(self, records: int = 0) -> str:
+        """Return ``<VM>``, with so many of the last records of its history; 0: all."""
         return (
             f"<VM>{self.head()}{self.rights()}{self._begin(self.last_poll)}<PREV_STATE>{int(self.previous)}</PREV_STATE>"
             f"<PREV_LCM_STATE>{int(self.previous_lcm)}</PREV_LCM_STATE>{self._middle()}"
             f"{self.monitoring.xml('MONITORING') if self.monitoring else '<MONITORING/>'}"
             f"<SCHED_ACTIONS></SCHED_ACTIONS>{self.template.xml()}{self.user.xml('USER_TEMPLATE')}"
-            f"{self._records([one.xml(self.id) for one in self.history])}"
+            f"{self._records([one.xml(self.id) for one in self.history[-records:]])}"
             "<BACKUPS><BACKUP_CONFIG/><BACKUP_IDS></BACKUP_IDS></BACKUPS></VM>"
         )
 

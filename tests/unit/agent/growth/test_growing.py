@@ -18,14 +18,16 @@ from hybrid_drivers.agent.growth.telling import describe
 from hybrid_drivers.agent.parts import Parts
 from hybrid_drivers.agent.settings import Settings
 from hybrid_drivers.clock import SystemClock
-from hybrid_drivers.errors import ActionRefused, ConfigError, NoSuchObject
+from hybrid_drivers.errors import ActionRefused, ConfigError, InternalFailure, NoSuchObject, OnedError
 from hybrid_drivers.model import Cluster, Host, HostState, OnedObject, Template, Value, Vm
+from hybrid_drivers.model_vms import VmDetail, VmPlace
 from hybrid_drivers.oned.objects import Objects
+from hybrid_drivers.oned.vms import Vms
 from hybrid_drivers.providers import registry
 from hybrid_drivers.providers.base import ProviderEntry
 
 NOW = 1_700_000_000.0
-READS = {"clusters", "hosts", "waiting_vms", "pool datastore"}
+READS = {"clusters", "hosts", "waiting_vms", "pool datastore", "all VMs"}
 
 
 class Killed(Exception):
@@ -43,6 +45,8 @@ class SmallOned:
         self.vms: list[Vm] = []
         self.ids = itertools.count()
         self.refuse_delete = False
+        self.guests: list[VmDetail] = []
+        self.refuse_move: OnedError | None = None
 
     def note(self, call: str) -> None:
         if self.dies_before is not None and len(self.writes()) >= self.dies_before and call not in READS:
@@ -63,6 +67,16 @@ class SmallOned:
     def waiting_vms(self) -> list[Vm]:
         self.note("waiting_vms")
         return list(self.vms)
+
+    def details(self) -> list[VmDetail]:
+        self.note("all VMs")
+        return list(self.guests)
+
+    def migrate(self, vm_id: int, host_id: int, *, live: bool, enforce: bool) -> None:
+        assert enforce
+        self.note(f"migrate {vm_id} to {host_id}{' live' if live else ''}")
+        if self.refuse_move:
+            raise self.refuse_move
 
     def pool(self, kind: str) -> list[OnedObject]:
         self.note(f"pool {kind}")
@@ -140,6 +154,7 @@ class World:
         )
         growing = Growing(cast(Parts, parts), self.asked.append)
         growing._objects = cast(Objects, self.oned)
+        growing._vms = cast(Vms, self.oned)
         return growing
 
     def sweep(self) -> list[str]:
@@ -382,3 +397,74 @@ def test_actions_are_sentences() -> None:
     assert describe(Disable(host_id=7, reason="it has had no VM for 700 s")) == (
         "disable host 7: it has had no VM for 700 s"
     )
+
+
+# --- consolidation ---
+
+
+def consolidating(world: World) -> None:
+    """Two hosts with a small VM each."""
+    world.cluster(100, "edge", CONSOLIDATE="yes", CONSOLIDATE_AFTER="60", COOLDOWN="0")
+    for number in (1, 2):
+        world.vm(number)
+    world.sweep()
+    world.now += 300
+    world.become_ready()
+    world.oned.vms.clear()
+    for number, host_id in enumerate(world.oned.host_pool):
+        place = VmPlace(
+            sequence=0, host_id=host_id, host_name="h", cluster_id=100, datastore_id=100, tm_mad="local", vm_mad="kvm"
+        )
+        world.oned.guests.append(
+            VmDetail(
+                id=10 + number, name="vm", uid=0, gid=0, uname="", gname="", state=3, lcm_state=3, cpu=1, memory=1024,
+                disks=(), network_ids=(), history=(place,), template=Template(), user_template=Template(),
+            )
+        )  # fmt: skip
+        host = world.oned.host_pool[host_id]
+        world.oned.host_pool[host_id] = replace(host, vm_ids=(10 + number,), running_vms=1, used_cpu=100)
+    world.sweep()
+    world.now += 100
+
+
+def test_a_move_is_remembered_before_it_is_made_and_costs_one_more_call(world: World) -> None:
+    consolidating(world)
+    reads = ["clusters", "waiting_vms", "hosts", "all VMs", "pool datastore"]
+    assert world.sweep() == [*reads, "cluster 100 gets ELASTIC_STATE ELASTIC_EVENTS", "disable 0"]
+    assert world.sweep() == [*reads, "cluster 100 gets ELASTIC_STATE ELASTIC_EVENTS", "migrate 10 to 1 live"]
+    assert [vm for vm, _ in world.memory().moves] == [10]
+    assert world.text("ELASTIC_EVENTS").endswith("move VM 10 live from host 0 to host 1: its host is emptied")
+
+
+@pytest.mark.parametrize("refusal", [ActionRefused("no"), InternalFailure("no"), NoSuchObject("gone")])
+def test_a_move_that_is_refused_is_no_more_than_a_try(world: World, refusal: OnedError) -> None:
+    consolidating(world)
+    world.sweep()
+    world.oned.refuse_move = refusal
+    for pause in (1, 130, 130):
+        world.now += pause
+        calls = world.sweep()
+    assert calls[-1] == "enable 0"
+    assert "could not be moved" in world.text("ELASTIC_EVENTS")
+    assert len(world.memory().moves) == 2
+
+
+def test_a_host_that_was_being_emptied_is_enabled_when_the_policy_goes(world: World) -> None:
+    consolidating(world)
+    world.sweep()
+    template = world.oned.cluster_pool[100].template
+    off = merged(template, Template([("ELASTIC", {"ENABLED": "no"})]))
+    world.oned.cluster_pool[100] = replace(world.oned.cluster_pool[100], template=off)
+    assert world.sweep()[-2:] == ["enable 0", "cluster 100 gets ELASTIC_STATE"]
+    assert (world.memory().emptying, world.memory().disabled) == ({}, {})
+
+
+def test_switched_off_it_still_looks_until_all_is_as_it_was(world: World) -> None:
+    consolidating(world)
+    world.sweep()
+    template = world.oned.cluster_pool[100].template
+    off = merged(template, Template([("ELASTIC", {"ENABLED": "yes", "MAX_HOSTS": "4"})]))
+    world.oned.cluster_pool[100] = replace(world.oned.cluster_pool[100], template=off)
+    assert "all VMs" in (calls := world.sweep())
+    assert calls[-1] == "enable 0"
+    assert "all VMs" not in world.sweep()

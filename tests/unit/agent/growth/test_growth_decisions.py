@@ -264,7 +264,8 @@ def test_a_disabled_host_is_taken_back() -> None:
     for things in ((vm(1), host(7, Stage.DISABLED)), (host(7, Stage.DISABLED, vms=1),)):
         found = decided(*things, memory=asleep)
         assert [type(one) for one in found.actions] == [Enable]
-        assert found.memory.disabled == {}
+        assert found.memory.disabled == {7: NOW - 30}, "until it is seen enabled: we may be killed before that"
+        assert decided(host(7, vms=1), memory=found.memory).memory.disabled == {}
     found = decided(host(7, Stage.DISABLED), memory=asleep, policy=Policy(max_hosts=8, min_hosts=1))
     assert [type(one) for one in found.actions] == [Enable]
 
@@ -322,6 +323,10 @@ MEMORIES = st.builds(
     idle=st.dictionaries(st.integers(0, 99), TIMES, max_size=4),
     disabled=st.dictionaries(st.integers(0, 99), TIMES, max_size=4),
     retiring=st.frozensets(st.integers(0, 99), max_size=4),
+    emptying=st.dictionaries(st.integers(0, 99), TIMES, max_size=4),
+    little=st.dictionaries(st.integers(0, 99), TIMES, max_size=4),
+    moves=st.lists(st.tuples(st.integers(0, 99), TIMES), max_size=4).map(tuple),
+    sent=st.dictionaries(st.integers(0, 99), st.integers(0, 99), max_size=4),
     month=st.sampled_from(["", "2026-11"]),
     spent=st.integers(0, 10**6).map(lambda one: one / 100),
     settled_at=TIMES,

@@ -37,6 +37,10 @@ def test_defaults_and_every_key() -> None:
         SOLD_OUT_FOR="900",
         BILLING="hour",
         SCHEDULE="mon-fri 08:00-19:00 min=2",
+        CONSOLIDATE="Live",
+        CONSOLIDATE_AFTER="600",
+        CONSOLIDATE_BELOW="40",
+        MAX_MOVES_HOUR="4",
     )
     assert whole == Policy(
         min_hosts=1,
@@ -51,6 +55,10 @@ def test_defaults_and_every_key() -> None:
         sold_out_for=900,
         billing=3600,
         schedule=read_schedule("mon-fri 08:00-19:00 min=2"),
+        consolidate="live",
+        consolidate_after=600,
+        consolidate_below=40,
+        max_moves_hour=4,
     )
 
 
@@ -71,9 +79,11 @@ def test_without_enabled_there_is_no_policy(keys: dict[str, str]) -> None:
         ({"MAX_HOSTS": "2", "MAX_COST_HOUR": "nan"}, "MAX_COST_HOUR: must be an amount of money"),
         ({"MAX_HOSTS": "2", "MAX_COST_HOUR": "inf"}, "MAX_COST_HOUR: must be an amount of money"),
         ({"MAX_HOSTS": "2", "BILLING": "day"}, "BILLING: must be 'second' or 'hour'"),
-        ({"MAX_HOSTS": "2", "CONSOLIDATE": "yes"}, "CONSOLIDATE: can only be 'no' as yet"),
         ({"MAX_HOSTS": "2", "SPOT": "maybe"}, "SPOT: must be 'no', 'yes' or 'only', not 'maybe'"),
         ({"MAX_HOSTS": "2", "SPOT_MAX_PRICE": "free"}, "SPOT_MAX_PRICE: must be an amount of money"),
+        ({"MAX_HOSTS": "2", "CONSOLIDATE": "cold"}, "CONSOLIDATE: must be 'no', 'yes' or 'live', not 'cold'"),
+        ({"MAX_HOSTS": "2", "CONSOLIDATE_BELOW": "101"}, "CONSOLIDATE_BELOW: must be percent, 100 at most"),
+        ({"MAX_HOSTS": "2", "MAX_MOVES_HOUR": "0"}, "MAX_MOVES_HOUR: must be a whole number from 1"),
         ({"MAX_HOSTS": "2", "MAXHOSTS": "2"}, "MAXHOSTS: is not known; known are BILLING"),
         ({"MAX_HOSTS": "2", "SCHEDULE": "mo 8-9 min=1"}, "SCHEDULE: '8' is not a time"),
         ({"MAX_HOSTS": "2", "SCHEDULE": "mo 08:00-09:00 min=1"}, "SCHEDULE: 'mo' is not a day"),
