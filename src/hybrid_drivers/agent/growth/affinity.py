@@ -118,7 +118,7 @@ def _sets(group: VmGroup) -> Iterator[frozenset[int]]:
 
 def _join(found: dict[int, Waiting], together: frozenset[int], group: VmGroup, homes: Mapping[int, set[int]]) -> None:
     """Send those of a set that wait to the hosts of the others, or make them one where there are no others."""
-    those = [one for one in found.values() if one.id in together]
+    those = [found[vm] for vm in sorted(together) if vm in found]
     there = frozenset(host for vm in together for host in homes.get(vm, ()))
     if there:
         problem = f"VM group {group.name} keeps it on hosts {_listed(there)}, with others of it"
@@ -133,6 +133,7 @@ def _join(found: dict[int, Waiting], together: frozenset[int], group: VmGroup, h
 
 
 def _as_one(those: Sequence[Waiting], group: VmGroup) -> Waiting:
+    """Make one of several, the first of which leads."""
     plans = frozenset.intersection(*(one.plans for one in those))
     problem = next((one.problem for one in those if one.problem), "")
     if not plans and not problem:
@@ -141,7 +142,7 @@ def _as_one(those: Sequence[Waiting], group: VmGroup) -> Waiting:
     for one in those:
         if one.wants:
             wants = wants.plus(one.wants) if wants else one.wants
-    first, *others = sorted(those, key=lambda one: one.id)
+    first, *others = those
     return Waiting(
         id=first.id,
         size=Size(sum(one.size.cpu for one in those), sum(one.size.memory for one in those)),

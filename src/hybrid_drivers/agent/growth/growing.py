@@ -129,7 +129,7 @@ class Growing:
             vms=vms,
             hosts=hosts,
             shares=shares,
-            vm_groups=oned.vm_groups() if in_groups(vms) else (),
+            vm_groups=oned.vm_groups() if in_groups(vms) else None,
             clusters={one.id: one for one in clusters},
             datastores=self._objects.pool("datastore"),
         )

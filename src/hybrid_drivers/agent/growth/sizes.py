@@ -53,10 +53,13 @@ class Sizes:
         return _of_table(own) if own is not None else self._asked(plan)
 
     def stock(self, plan: str, size: Size) -> Stock:
-        """Return the devices and NUMA nodes it will have: as told by hosts, the least of several, else the table."""
-        told = [all_of(self.shares[one.id]) for one in self._told.get(plan, ()) if one.id in self.shares]
+        """Return the devices and NUMA nodes it will have: those of the newest host of the plan, else of the table.
+
+        The newest, for if it lacks what older ones were given by hand, so will the next: no second one is ordered.
+        """
+        told = [one.id for one in self._told.get(plan, ()) if one.id in self.shares]
         if told:
-            return min(told, key=_amount)
+            return all_of(self.shares[max(told)])
         own = size_of(self.account.provider.entry, plan)
         return EMPTY if own is None else _stock_of_table(own, size)
 
@@ -117,8 +120,3 @@ def _stock_of_table(own: PlanSize, size: Size) -> Stock:
     nodes = own.numa
     made = numa.even(nodes.nodes, nodes.cores, nodes.threads, size.memory, nodes.pages) if nodes else None
     return Stock(devices.read(own.pci), made)
-
-
-def _amount(stock: Stock) -> tuple[int, int]:
-    nodes = stock.numa.nodes if stock.numa else ()
-    return len(stock.devices), sum(core.free for one in nodes for core in one.cores)

@@ -42,10 +42,12 @@ class Stock:
 
     def take(self, wants: Wants, most: int) -> tuple[int, Stock]:
         """Serve as many alike as can be, ``most`` at most; return how many, and what is left."""
-        if wants.shuns & self.roles:
+        if most < 1 or wants.shuns & self.roles:
             return 0, self
         if wants.shuns & wants.roles:
             most = min(most, 1)
+        if not wants.devices and not wants.topologies:
+            return most, Stock(self.devices, self.numa, self.roles | wants.roles)
         left = self
         for count in range(most):
             after = left._less(wants)

@@ -50,7 +50,7 @@ class Cloud:
     datastores: Sequence[OnedObject]
     vms: Sequence[Vm]  # those that wait
     shares: Mapping[int, HostShare] = field(default_factory=dict)  # of hosts; read when any VM wants such things
-    vm_groups: Sequence[VmGroup] = ()  # read when any VM is of one
+    vm_groups: Sequence[VmGroup] | None = None  # read when any VM is of one
     _facts: dict[int, HostFacts] = field(default_factory=dict)
     _read: dict[str, Requirement] = field(default_factory=dict)
     _siblings: dict[str, Host | None] = field(default_factory=dict)
@@ -246,7 +246,7 @@ def waiting(cloud: Cloud, cluster: Cluster, offers: Sequence[Offer], vm_mad: str
                 wants=wants,
             )
         )
-    return applied(found, cloud.vms, cloud.vm_groups, cloud.hosts) if cloud.vm_groups else tuple(found)
+    return tuple(found) if cloud.vm_groups is None else applied(found, cloud.vms, cloud.vm_groups, cloud.hosts)
 
 
 def why_no_host_helps(vm: Vm) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 
 from hybrid_drivers.agent.growth import devices, numa
 from hybrid_drivers.agent.growth.packing import Offer
-from hybrid_drivers.agent.growth.stock import EMPTY, Stock, Wants
+from hybrid_drivers.agent.growth.stock import Stock, Wants
 from hybrid_drivers.model import Vm
 
 _SPECIAL: Final = frozenset(("PCI", "NUMA_NODE"))
@@ -39,12 +39,8 @@ def untold(wants: Wants, offers: Iterable[Offer]) -> str:
     stocks = [one.stock for one in offers]
     if any(one.serves(wants) for one in stocks):
         return ""
-    if wants.devices and not any(_devices(one).serves(Wants(wants.devices)) for one in stocks):
+    if wants.devices and not any(Stock(one.devices).serves(Wants(wants.devices)) for one in stocks):
         return "no plan is known to have the PCI devices it wants"
     if wants.topologies and not any(one.numa for one in stocks):
         return "no plan is known by its NUMA nodes: a host of it would tell, or numa in 'plans:' of the provider entry"
     return "its topology fits on the NUMA nodes of no plan"
-
-
-def _devices(stock: Stock) -> Stock:
-    return Stock(stock.devices) if stock.devices else EMPTY

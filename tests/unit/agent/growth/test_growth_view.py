@@ -208,6 +208,12 @@ def test_a_device_is_promised_where_a_host_of_the_plan_has_one() -> None:
     assert (there.problem, there.wants) == ("", Wants((Wish(class_=0x0302),)))
 
 
+def test_a_vm_of_a_group_that_oned_does_not_show_gets_no_host() -> None:
+    grouped = replace(vm(), template=Template([("VMGROUP", {"VMGROUP_ID": "4", "ROLE": "web"})]))
+    (found,) = waiting(replace(cloud(grouped), vm_groups=[]), CLUSTER, (SMALL,), "kvm")
+    assert (found.plans, found.problem) == (frozenset(), "its VM group 4 or role web is not known")
+
+
 def test_what_people_set_on_one_host_is_not_expected_of_the_next() -> None:
     pinned = vm(AUTOMATIC_REQUIREMENTS="(PIN_POLICY = PINNED)")
     assert seen(pinned, ready(7, ("PIN_POLICY", "PINNED"))).plans == frozenset()

@@ -100,9 +100,9 @@ def test_devices_and_nodes_are_those_of_a_host_of_the_plan_else_of_the_entry() -
     assert made == Stock((one, one), even(nodes=2, cores=1, threads=2, memory=16 * KIB, pages={}))
     assert read(render(made)) == made
     hosts = (host(1, "gpu"), host(2, "gpu"))
-    shares = {1: HostShare(devices=(GPU, GPU)), 2: HostShare(devices=(GPU,))}
+    shares = {1: HostShare(devices=(GPU, GPU)), 2: HostShare(devices=(GPU,)), 3: HostShare()}
     told = Device(0x10DE, 0x20B0, 0x0302, "02:00.0")
-    assert sizes(provider, *hosts, shares=shares).stock("gpu", Size(1, 1)) == Stock((told,)), "the least of several"
+    assert sizes(provider, *hosts, shares=shares).stock("gpu", Size(1, 1)) == Stock((told,)), "the newest of several"
     assert sizes(provider, *hosts, shares={1: HostShare()}).stock("gpu", Size(1, 1)) == EMPTY, "it has none after all"
     assert sizes(provider).stock("other", Size(1, 1)) == EMPTY
     assert read(render(EMPTY)) == EMPTY
