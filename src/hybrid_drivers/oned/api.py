@@ -197,7 +197,7 @@ class Oned:
 
         ``one.vmpool.infoextended`` has been there since 5.8 (release notes). Its arguments are those of the short one:
         filter, first and last id, state and, left out, a query (6.10 ``RequestManagerPoolInfoFilter.cc``, 7.x
-        ``VirtualMachinePoolAPI.cc``); each machine comes as ``one.vm.info`` has it (``to_xml_extended``).
+        ``VirtualMachinePoolAPI.cc``). Taken to hold what ``one.vm.info`` does (``to_xml_extended``): not recorded.
         """
         what = "the pool of waiting virtual machines"
         return xml.parse_vms(self.read("vmpool.infoextended", what, -2, -1, -1, 1), what)

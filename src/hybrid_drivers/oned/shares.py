@@ -1,7 +1,7 @@
 """Reading what a host has beyond processors and memory (HOST_SHARE), and VM groups.
 
-Hosts: recorded pools, ``HostSharePCI.cc``, ``HostShareNUMA.cc`` (the same in 6.10 and 7.x). VM groups are not recorded:
-``VMGroup.cc``, ``VMGroupRole.cc``. Only whoever plans with it reads this: in a pool of 1,000 hosts there may be 100,000
+Hosts: a recorded pool (7.4), ``HostSharePCI.cc``, ``HostShareNUMA.cc``. VM groups are not recorded: ``VMGroup.cc``,
+``VMGroupRole.cc``. Only whoever plans with it reads this: in a pool of 1,000 hosts there may be 100,000
 cores.
 """
 

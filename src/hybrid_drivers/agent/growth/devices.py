@@ -1,6 +1,6 @@
 """PCI devices: which of a host's a virtual machine gets. Pure.
 
-The rules are those of ``HostSharePCI.cc`` (``test``; the same in 6.10 and 7.x): first the attributes with SHORT_ADDRESS
+The rules are those of ``HostSharePCI.cc`` (``test``, read in its form of 2023): first the attributes with SHORT_ADDRESS
 and nothing else, then the others in their order, each the first free device, by address, whose VENDOR, DEVICE and CLASS
 are those the attribute names. They are hexadecimal numbers: ``0x10DE`` is ``10de``. An attribute that names none of
 them gets no device anywhere.

@@ -1,6 +1,6 @@
 """NUMA nodes: where the virtual nodes of a pinned machine fit. Pure.
 
-The rules are those of ``HostShareNUMA.cc`` (``make_topology``; the same in 6.10 and 7.x), but that each virtual node is
+The rules are those of ``HostShareNUMA.cc`` (``make_topology``, read in its form of 2024), but that each virtual node is
 taken off before the next is tried: oned's own test looks at them one by one, and then cannot deploy what it let pass.
 Not modelled: that nodes near a machine's PCI devices are preferred, and other machines that leave threads of a core in
 another order than this one would.
