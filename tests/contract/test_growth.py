@@ -30,9 +30,9 @@ MIGRATING = (3, 4)
 
 @contextmanager
 def growing_lab(provider: str = "packet", policy: Mapping[str, str] | None = None, **more: Any) -> Iterator[Lab]:
-    """Yield a laboratory whose cluster grows; its plan is as large as a light machine."""
+    """Yield a laboratory whose cluster grows; its plan is as large as a light machine, unless ``plans`` are given."""
+    plans = more.pop("plans", {PLAN[provider]: {"cpu": 8, "memory": 32768}})
     with quick_lab(provider, agent={"growth": 0.3, **more.pop("agent", {})}, **more) as lab:
-        plans = {PLAN[provider]: {"cpu": 8, "memory": 32768}}
         entry = {**lab.entry(), "plans": plans, "prices": {PLAN[provider]: 1.5}}
         lab.write_entry(ENTRIES[provider], entry)
         system = Template([("NAME", "edge-system"), ("TYPE", "SYSTEM_DS"), ("TM_MAD", "local")])
@@ -109,6 +109,20 @@ def test_killed_again_and_again_it_orders_nothing_twice() -> None:
         lab.wait(lambda: not lab.oned.hosts())
         lab.wait_empty()
         assert calls(lab, CREATE) == 2
+
+
+def test_a_provider_is_asked_how_large_a_plan_is() -> None:
+    with growing_lab(plans={}, policy={"PLANS": "c3.small.x86,none.such"}) as lab:
+        vms = [start_vm(lab, f"vm{number}", cpu=4, memory=8192) for number in range(2)]
+        wait_running(lab, *vms)
+        (host,) = grown(lab)
+        told = host.template.vector(GROWN)
+        assert (told["PLAN"], told["CPU"]) == ("c3.small.x86", "800")
+        assert 30 * 1024 * 1024 < int(told["MEMORY"]) < 32 * 1024 * 1024, "less than is sold: the system has some"
+        assert "the size of none.such is not known" in cluster_text(lab, "ELASTIC_ERROR")
+        end(lab, *vms)
+        lab.wait(lambda: not lab.oned.hosts())
+        lab.wait_empty()
 
 
 def test_what_no_host_would_help_gets_none() -> None:

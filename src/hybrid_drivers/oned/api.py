@@ -25,7 +25,8 @@ from hybrid_drivers.errors import (
     OnedUnreachable,
 )
 from hybrid_drivers.model import Cluster, Document, Host, RaftState, Template, Vm
-from hybrid_drivers.oned import xml
+from hybrid_drivers.model_shares import HostShare, VmGroup
+from hybrid_drivers.oned import shares, xml
 from hybrid_drivers.oned.template import carriable, render
 from hybrid_drivers.oned.transport import Transport
 from hybrid_drivers.secret import Secret
@@ -97,6 +98,15 @@ class Oned:
     def hosts(self) -> list[Host]:
         """Return all hosts, in one call; secrets stay encrypted."""
         return xml.parse_hosts(self.read("hostpool.info", "the host pool"), "the host pool")
+
+    def hosts_and_shares(self) -> tuple[list[Host], dict[int, HostShare]]:
+        """Return all hosts and, by id, their devices and NUMA nodes, in one call."""
+        return shares.parse_hosts_and_shares(self.read("hostpool.info", "the host pool"), "the host pool")
+
+    def vm_groups(self) -> list[VmGroup]:
+        """Return all VM groups, in one call; arguments as the scheduler has them (``VMGroupPoolXML.cc``)."""
+        what = "the pool of VM groups"
+        return shares.parse_vm_groups(self.read("vmgrouppool.info", what, -2, -1, -1), what)
 
     def update_host(self, host_id: int, template: Template, append: bool = True) -> None:
         """Change a host's template: append replaces attributes of the same name whole and keeps all others."""
@@ -185,7 +195,9 @@ class Oned:
     def waiting_vms(self) -> list[Vm]:
         """Return those that wait for a host, whole, in one call: their requirements are not in the short documents.
 
-        ``one.vmpool.infoextended`` has been there since 5.8 (release notes); its arguments are those of the short one.
+        ``one.vmpool.infoextended`` has been there since 5.8 (release notes). Its arguments are those of the short one:
+        filter, first and last id, state and, left out, a query (6.10 ``RequestManagerPoolInfoFilter.cc``, 7.x
+        ``VirtualMachinePoolAPI.cc``). Taken to hold what ``one.vm.info`` does (``to_xml_extended``): not recorded.
         """
         what = "the pool of waiting virtual machines"
         return xml.parse_vms(self.read("vmpool.infoextended", what, -2, -1, -1, 1), what)

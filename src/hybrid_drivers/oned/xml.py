@@ -121,7 +121,8 @@ def _pool(data: str, kind: str, what: str, read: Callable[[Node], T]) -> list[T]
     return [read(one) for one in parse(data, f"{kind}_POOL", what, OnedError).nodes(kind)]
 
 
-def _host(node: Node) -> Host:
+def read_host(node: Node) -> Host:
+    """Read a ``<HOST>``. Raises: OnedError."""
     return Host(
         id=node.need("ID", whole),
         name=node.need("NAME", filled),
@@ -147,12 +148,12 @@ def _host(node: Node) -> Host:
 
 def parse_host(data: str, what: str = "oned's reply") -> Host:
     """Read ``<HOST>``. Raises: OnedError."""
-    return _host(parse(data, "HOST", what, OnedError))
+    return read_host(parse(data, "HOST", what, OnedError))
 
 
 def parse_hosts(data: str, what: str = "oned's reply") -> list[Host]:
     """Read ``<HOST_POOL>``, in oned's order. Raises: OnedError."""
-    return _pool(data, "HOST", what, _host)
+    return _pool(data, "HOST", what, read_host)
 
 
 def _cluster(node: Node) -> Cluster:

@@ -75,6 +75,14 @@ class Price:
     currency: str = "USD"
 
 
+@dataclass(frozen=True, kw_only=True)
+class PlanSpecs:
+    """A whole machine of a plan: processors as its system will count them (threads), memory in MiB as it is sold."""
+
+    cpus: float
+    memory: float
+
+
 @runtime_checkable
 class Provider(Protocol):
     """What every provider can do. All methods may raise any ``ProviderError``."""
@@ -184,6 +192,14 @@ class Interruptions(Protocol):
         One call whatever their number (and one for each further page). Machines that are not ours may be among them,
         or some that are gone already. May raise ProviderError.
         """
+
+
+@runtime_checkable
+class Plans(Protocol):
+    """Capability: the provider tells how large the machines of a plan are."""
+
+    def plan_specs(self, plan: str) -> PlanSpecs | None:
+        """Return what a machine of the plan has; None when the provider does not tell. May raise ProviderError."""
 
 
 @runtime_checkable

@@ -50,7 +50,9 @@ COMMON_SETTINGS = (
     Field(name="prices", kind="amounts", help="PLAN or PLAN@PLACE: what a machine costs an hour"),
     Field(name="spot_prices", kind="amounts", help="the same for spot machines, where the provider does not tell"),
     Field(name="currency", help="of prices, default USD"),
-    Field(name="plans", kind="mapping", help="PLAN: {cpu: cores, memory: MiB}, for growing on demand"),
+    Field(
+        name="plans", kind="mapping", help="PLAN: {cpu: cores, memory: MiB, pci: ..., numa: ...}, for growing on demand"
+    ),
     Field(name="inputs", kind="list", help="inputs of OneProvision 6.x, for templates that use the provider"),
     Field(name="remote_port", kind="number", help="SSH port of the machines, where the host does not name one"),
     Field(name="remote_user", help="SSH user of the machines, where the host does not name one"),

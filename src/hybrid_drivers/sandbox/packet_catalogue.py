@@ -1,6 +1,7 @@
 """What the packet simulator sells: plans, operating systems and places; a small part of the real catalogue.
 
 Specifications and hourly prices are those of the provider's last public price list, rounded; they are only examples.
+The texts of processors are those such machines were reported with, where the cores are.
 """
 
 from __future__ import annotations
@@ -62,13 +63,13 @@ def fixed_id(kind: str, name: str) -> str:
 PLANS = {
     one.slug: one
     for one in (
-        Plan("c3.small.x86", "Intel Xeon E-2278G", "32GB", "480GB", 0.75),
-        Plan("m3.small.x86", "Intel Xeon E-2378G", "64GB", "480GB", 1.05),
-        Plan("c3.medium.x86", "AMD EPYC 7402P", "64GB", "480GB", 1.5),
-        Plan("m3.large.x86", "AMD EPYC 7502P", "256GB", "3.8TB", 3.1),
-        Plan("n3.xlarge.x86", "Intel Xeon Gold 6314U", "512GB", "3.8TB", 4.5),
-        Plan("t1.small.x86", "Intel Atom C2550", "8GB", "80GB", 0.07),
-        Plan("baremetal_0", "Intel Atom C2550", "8GB", "80GB", 0.07),
+        Plan("c3.small.x86", "Intel Xeon E-2278G 8-Core Processor @ 3.40GHz", "32GB", "480GB", 0.75),
+        Plan("m3.small.x86", "Intel Xeon E-2378G Processor 8-Core @ 2.80GHz", "64GB", "480GB", 1.05),
+        Plan("c3.medium.x86", "AMD EPYC 7402P 24-Core Processor @ 2.80GHz", "64GB", "480GB", 1.5),
+        Plan("m3.large.x86", "AMD EPYC 7502P 32-Core @ 2.50GHz", "256GB", "3.8TB", 3.1),
+        Plan("n3.xlarge.x86", "Intel Xeon Gold 6314U 32-Core Processor @ 2.30GHz", "512GB", "3.8TB", 4.5),
+        Plan("t1.small.x86", "Intel Atom C2550 4-Core Processor @ 2.4GHz", "8GB", "80GB", 0.07),
+        Plan("baremetal_0", "Intel Atom C2550 4-Core Processor @ 2.4GHz", "8GB", "80GB", 0.07),
     )
 }
 

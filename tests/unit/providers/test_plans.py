@@ -9,7 +9,7 @@ import pytest
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.providers import entries
 from hybrid_drivers.providers.base import ProviderEntry
-from hybrid_drivers.providers.plans import PlanSize, size_of
+from hybrid_drivers.providers.plans import PlanNuma, PlanSize, size_of
 
 
 def read(plans: object) -> ProviderEntry:
@@ -26,6 +26,20 @@ def test_sizes_are_read_and_survive_a_document() -> None:
     assert size_of(plain, "small") is None
 
 
+def test_devices_and_nodes_are_read_and_survive_a_document() -> None:
+    numa = {"nodes": 2, "cores": 16, "threads": 2, "hugepages": {2048: 1024}}
+    listed = ["10de:20b0:0302", "10de:20b0:0302", "15b3:*:0200"]
+    first = read({"a": {"cpu": 8, "memory": 1, "pci": listed, "numa": numa}})
+    again = entries.entry_from_document("a", json.dumps(entries.body_of(first)), "document 1")
+    found = size_of(again, "a")
+    assert found is not None
+    assert found.pci == tuple(listed)
+    assert found.numa == PlanNuma(nodes=2, cores=16, threads=2, pages={2048: 1024})
+    counted = size_of(read({"a": {"cpu": 8, "memory": 1, "pci": {"10de:20b0:0302": 2}}}), "a")
+    assert counted is not None
+    assert counted.pci == ("10de:20b0:0302",) * 2
+
+
 @pytest.mark.parametrize(
     "plans",
     [
@@ -39,6 +53,15 @@ def test_sizes_are_read_and_survive_a_document() -> None:
         {"small": {"cpu": True, "memory": 1024}},
         {"small": {"cpu": "many", "memory": 1024}},
         {"small": {"cpu": 8, "memory": "inf"}},
+        {"small": {"cpu": 8, "memory": 1, "pci": "10de:20b0:0302"}},
+        {"small": {"cpu": 8, "memory": 1, "pci": ["10de:20b0"]}},
+        {"small": {"cpu": 8, "memory": 1, "pci": ["gpu:20b0:0302"]}},
+        {"small": {"cpu": 8, "memory": 1, "pci": {"10de:20b0:0302": 0}}},
+        {"small": {"cpu": 8, "memory": 1, "pci": {"10de:20b0:0302": "many"}}},
+        {"small": {"cpu": 8, "memory": 1, "numa": {"nodes": 2}}},
+        {"small": {"cpu": 8, "memory": 1, "numa": {"nodes": 0, "cores": 1, "threads": 1}}},
+        {"small": {"cpu": 8, "memory": 1, "numa": {"nodes": 1, "cores": 1, "threads": 1, "hugepages": 5}}},
+        {"small": {"cpu": 8, "memory": 1, "numa": {"nodes": 1, "cores": 1, "threads": 1, "hugepages": {"2M": 5}}}},
     ],
 )
 def test_a_wrong_size_is_told(plans: object) -> None:

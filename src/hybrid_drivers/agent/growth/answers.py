@@ -95,6 +95,7 @@ def _vms(look: Look) -> list[dict[str, object]]:
     told = []
     for vm in look.state.waiting:
         waited = look.state.now - vm.since
+        together = f", together with VMs {', '.join(map(str, vm.mates))}" if vm.mates else ""
         if vm.id in ordered:
             text = f"a new host of plan {ordered[vm.id]}"
         elif waited < look.state.policy.grow_after:
@@ -102,7 +103,7 @@ def _vms(look: Look) -> list[dict[str, object]]:
         else:
             text = look.decision.waits.get(vm.id, "")
         told.append({"id": vm.id, "cpu": vm.size.cpu / 100, "memory": vm.size.memory // 1024,
-                     "waited": round(waited), "for": text})  # fmt: skip
+                     "waited": round(waited), "for": f"{text}{together}"})  # fmt: skip
     return told
 
 

@@ -35,6 +35,7 @@ from hybrid_drivers.agent.growth.model import (
 )
 from hybrid_drivers.agent.growth.packing import Counts, Group, NewHost, Offer, cheapest, place
 from hybrid_drivers.agent.growth.shrink import give_back, retire
+from hybrid_drivers.agent.growth.stock import EMPTY
 
 _ORDER_OF_ROOM = {Stage.USABLE: 0, Stage.DISABLED: 1, Stage.COMING: 2}
 
@@ -128,9 +129,10 @@ class _Deciding:
         rooms = [one for one in state.hosts if self._has_room(one)]
         rooms.sort(key=lambda one: (_ORDER_OF_ROOM[one.stage], -one.vms, one.id))
         ripe = [one for one in state.waiting if state.now - one.since >= state.policy.grow_after]
-        left, placed = place(_counted(ripe), [(one.id, one.room) for one in rooms])
+        stocks = {one.id: one.stock for one in rooms if one.stock is not EMPTY}
+        left, placed = place(_counted(ripe), [(one.id, one.room) for one in rooms], stocks)
         unripe = _counted(one for one in state.waiting if state.now - one.since < state.policy.grow_after)
-        _, more = place(unripe, [(one.id, one.room) for one in rooms if one.id not in placed])
+        _, more = place(unripe, [(one.id, one.room) for one in rooms if one.id not in placed], stocks)
         self._tell(ripe, left)
         return left, {*placed, *more}
 
@@ -146,9 +148,10 @@ class _Deciding:
             group = _group(one)
             if missing.get(group, 0):
                 missing[group] -= 1
-                self._waits[one.id] = one.problem or "a new host"
+                text = one.problem or "a new host"
             else:
-                self._waits[one.id] = "the scheduler, or a host on its way: there is room for it"
+                text = "the scheduler, or a host on its way: there is room for it"
+            self._waits.update(dict.fromkeys(one.vm_ids, text))
 
     # --- growing ---
 
@@ -204,24 +207,20 @@ class _Deciding:
 
     def _refusals(self, wanted: Counts) -> str:
         """Say why nothing can be ordered for these: each plan that would hold one is over a limit, or none would."""
-        fitting = [
-            one
-            for one in self._offers
-            if any(one.plan in group.plans and one.size.holds(group.size) for group in wanted)
-        ]
+        fitting = [one for one in self._offers if any(one.holds(group) for group in wanted)]
         found = {one.plan: self._budget.refusal(one.price) for one in fitting}
         if not found:
             return "they fit on no plan that can be ordered"
         texts = set(found.values())
         return texts.pop() if len(texts) == 1 else "; ".join(f"{plan}: {why}" for plan, why in sorted(found.items()))
 
-    def _order_for(self, host: NewHost, wanted: Counts, vms: dict[Group, list[int]]) -> None:
+    def _order_for(self, host: NewHost, wanted: Counts, vms: dict[Group, list[Waiting]]) -> None:
         chosen: list[int] = []
         for group, count in host.load.items():
             wanted[group] -= count
             if not wanted[group]:
                 del wanted[group]
-            chosen += vms[group][:count]
+            chosen += [vm for one in vms[group][:count] for vm in one.vm_ids]
             del vms[group][:count]
         self._order(host.offer, f"{len(chosen)} VMs wait and fit on it", tuple(sorted(chosen)))
 
@@ -296,7 +295,7 @@ class _Deciding:
 
 
 def _group(one: Waiting) -> Group:
-    return Group(one.size, frozenset() if one.problem else one.plans, one.hosts)
+    return Group(one.size, frozenset() if one.problem else one.plans, one.hosts, one.wants)
 
 
 def _counted(waiting: Iterable[Waiting]) -> Counts:
@@ -307,10 +306,10 @@ def _counted(waiting: Iterable[Waiting]) -> Counts:
     return counts
 
 
-def _members_of(waiting: Iterable[Waiting]) -> dict[Group, list[int]]:
-    found: dict[Group, list[int]] = {}
+def _members_of(waiting: Iterable[Waiting]) -> dict[Group, list[Waiting]]:
+    found: dict[Group, list[Waiting]] = {}
     for one in sorted(waiting, key=lambda vm: -vm.since):  # room that is there goes to those that waited longest
-        found.setdefault(_group(one), []).append(one.id)
+        found.setdefault(_group(one), []).append(one)
     return found
 
 

@@ -15,17 +15,19 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
-from hybrid_drivers.agent.growth import leaving, spot
+from hybrid_drivers.agent.growth import leaving, spot, stock
 from hybrid_drivers.agent.growth import memory as growth_memory
 from hybrid_drivers.agent.growth import policy as growth_policy
+from hybrid_drivers.agent.growth.affinity import in_groups
 from hybrid_drivers.agent.growth.decide import decide, is_changed
 from hybrid_drivers.agent.growth.guests import looks_at_guests, placed_in
-from hybrid_drivers.agent.growth.model import Action, Decision, Disable, Enable, HostView, Migrate, Order, State
+from hybrid_drivers.agent.growth.model import Action, Decision, Disable, Enable, Migrate, Order, State
 from hybrid_drivers.agent.growth.offers import Range, offers_of
 from hybrid_drivers.agent.growth.policy import Policy
 from hybrid_drivers.agent.growth.schedule import Moment
 from hybrid_drivers.agent.growth.telling import describe, shape, told_events
 from hybrid_drivers.agent.growth.view import Cloud, view_host, waiting
+from hybrid_drivers.agent.growth.wants import any_special
 from hybrid_drivers.agent.parts import Parts
 from hybrid_drivers.agent.record import GROWN, IM_MAD
 from hybrid_drivers.agent.spec import BOOKKEEPING
@@ -100,7 +102,8 @@ class Growing:
         policy = growth_policy.read_policy(cluster.template)
         if policy is None:
             return None
-        found = offers_of(cluster, policy, cloud.hosts, self._parts.settings, self._parts.accounts)
+        parts = self._parts
+        found = offers_of(cluster, policy, cloud.hosts, parts.settings, parts.accounts, shares=cloud.shares)
         state = self._state(cluster, cloud, policy, found)
         return Look(cluster=cluster, state=state, range=found, decision=decide(state))
 
@@ -124,14 +127,19 @@ class Growing:
     def _cloud(self, clusters: Iterable[Cluster]) -> Cloud:
         oned, known = self._parts.oned, {one.id: one for one in clusters}
         vms: list[Vm] = oned.waiting_vms()  # before the hosts: a VM placed in between takes room that is seen
-        hosts, now = oned.hosts(), self._parts.clock.now()
+        special = any_special(vms)
+        hosts, shares = oned.hosts_and_shares() if special else (oned.hosts(), {})
+        now = self._parts.clock.now()
         taken = {vm_id for host in hosts for vm_id in host.vm_ids}  # in between: their room is taken already
         # After the hosts: a VM whose disks are about to leave one is still on it, or seen on its way.
         placed = self._vms.details() if any(looks_at_guests(one) for one in known.values()) else None
+        vms = [*(one for one in vms if one.id not in taken), *leaving.displaced(oned, hosts, now)]
         return Cloud(
             now=now,
-            vms=[*(one for one in vms if one.id not in taken), *leaving.displaced(oned, hosts, now)],
+            vms=vms,
             hosts=hosts,
+            shares=shares,
+            vm_groups=oned.vm_groups() if in_groups(vms) else None,
             clusters=known,
             datastores=self._objects.pool("datastore"),
             placed=placed,
@@ -140,7 +148,7 @@ class Growing:
     def _state(self, cluster: Cluster, cloud: Cloud, policy: Policy, found: Range) -> State:
         now = cloud.now
         local = time.localtime(now)
-        hosts = [_priced(view_host(one, cluster.id, now), found) for one in cloud.hosts]
+        hosts = [found.seen(view_host(one, cluster.id, now, cloud.shares.get(one.id))) for one in cloud.hosts]
         return State(
             now=now,
             moment=Moment(weekday=local.tm_wday, minute=local.tm_hour * 60 + local.tm_min),
@@ -195,6 +203,7 @@ class Growing:
             "MEMORY": str(offer.size.memory),
             "ORDERED_AT": f"{look.state.now:.0f}",
             "REASON": readable(action.reason),
+            **stock.render(offer.stock),
         }
         told: list[tuple[str, Value]] = [
             (GROWN, grown),
@@ -220,8 +229,8 @@ class Growing:
         if shape(template.text(NOTE)) != shape(note):
             log.info("cluster %s: %s", look.cluster.name, note or "nothing is declined any more")
             told.append((NOTE, note))
-        if template.text(ERROR) != look.range.problem:
-            told.append((ERROR, readable(look.range.problem)))
+        if template.text(ERROR) != (problem := readable(look.range.problem)):
+            told.append((ERROR, problem))
         if told:
             self._parts.oned.update_cluster(look.cluster.id, Template(told))
 
@@ -285,13 +294,6 @@ def _is_stranded(host: Host, provision: Mapping[str, str], names: Mapping[str, C
 
 def _is_growing(cluster: Cluster) -> bool:
     return bool(cluster.template.vector(growth_policy.NAME) or cluster.template.vector(growth_memory.NAME))
-
-
-def _priced(host: HostView, found: Range) -> HostView:
-    if host.price is not None:
-        return host
-    prices = {one.plan: one.price for one in found.offers}
-    return replace(host, price=found.others.get(host.id, prices.get(host.plan)))
 
 
 def _vm_mad(cluster: Cluster) -> str:

@@ -11,6 +11,7 @@ from hybrid_drivers.agent.growth.memory import Memory
 from hybrid_drivers.agent.growth.packing import Offer, Size
 from hybrid_drivers.agent.growth.policy import Policy
 from hybrid_drivers.agent.growth.schedule import Moment
+from hybrid_drivers.agent.growth.stock import EMPTY, Stock, Wants
 
 NOTHING = Size(0, 0)
 
@@ -41,6 +42,7 @@ class HostView:
     stage: Stage
     plan: str = ""
     room: Size = NOTHING
+    stock: Stock = EMPTY
     vms: int = 0
     member: bool = False
     made: bool = False
@@ -55,7 +57,8 @@ class HostView:
 class Waiting:
     """A VM that waits for a host. ``plans``: those it may run on, ``hosts``: the existing ones (by requirements only).
 
-    ``problem`` says why no new host would help it, nothing when one would.
+    ``problem`` says why no new host would help it, nothing when one would. ``mates`` are other VMs that must be on
+    the same host: sizes and all else are those of all of them together.
     """
 
     id: int
@@ -64,6 +67,13 @@ class Waiting:
     plans: frozenset[str] = frozenset()
     hosts: frozenset[int] = frozenset()
     problem: str = ""
+    wants: Wants | None = None
+    mates: tuple[int, ...] = ()
+
+    @property
+    def vm_ids(self) -> tuple[int, ...]:
+        """Return all VMs that this stands for."""
+        return (self.id, *self.mates)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hybrid_drivers.agent.accounts import Account, Accounts
-from hybrid_drivers.agent.growth.packing import Offer, Size
+from hybrid_drivers.agent.growth.model import HostView, Stage
+from hybrid_drivers.agent.growth.packing import Offer
 from hybrid_drivers.agent.growth.policy import Policy
+from hybrid_drivers.agent.growth.sizes import Sizes
 from hybrid_drivers.agent.growth.spot import with_spot
+from hybrid_drivers.agent.growth.stock import EMPTY
 from hybrid_drivers.agent.record import GROWN, IM_MAD
 from hybrid_drivers.agent.settings import Settings
 from hybrid_drivers.agent.spec import merged
 from hybrid_drivers.model import Cluster, Host
-from hybrid_drivers.providers.plans import size_of
+from hybrid_drivers.model_shares import HostShare
 from hybrid_drivers.providers.prices import price_of
 
 _KEYS = ("INSTANCETYPE", "INSTANCE_TYPE", "PLAN")
@@ -31,12 +34,28 @@ class Range:
     problem: str = ""
     others: Mapping[int, float] = field(default_factory=dict)
 
+    def seen(self, host: HostView) -> HostView:
+        """Add what the plan tells of a host: its price, and what else one on its way will have."""
+        offer = next((one for one in self.offers if one.plan == host.plan), None)
+        if offer and host.stage is Stage.COMING and host.stock == EMPTY:
+            host = replace(host, stock=offer.stock)
+        if host.price is None:
+            host = replace(host, price=self.others.get(host.id, offer.price if offer else None))
+        return host
 
-def offers_of(cluster: Cluster, policy: Policy, hosts: Sequence[Host], settings: Settings, accounts: Accounts) -> Range:
+
+def offers_of(
+    cluster: Cluster,
+    policy: Policy,
+    hosts: Sequence[Host],
+    settings: Settings,
+    accounts: Accounts,
+    *,
+    shares: Mapping[int, HostShare],
+) -> Range:
     """Return the plans of a policy (else of PROVISION) with size and price; the price is that of the dearest place.
 
-    What a host of the plan has told oned is its size, before it the entry's ``plans`` table. A plan without any size
-    is named in ``problem`` and left out.
+    A plan whose size nobody tells is named in ``problem`` and left out.
 
     Raises:
         ConfigError: the cluster's PROVISION is wrong.
@@ -46,16 +65,18 @@ def offers_of(cluster: Cluster, policy: Policy, hosts: Sequence[Host], settings:
     attributes = {**account.provider.entry.defaults, **attributes}
     key = next((one for one in _KEYS if attributes.get(one)), "PLAN")
     plans = policy.plans or tuple(one.strip() for one in attributes.get(key, "").split(",") if one.strip())
-    known = _told_sizes(hosts)
+    known = Sizes(hosts, shares, account, cluster.template)
     offers, missing = [], []
     for plan in plans:
-        size = known.get(plan) or _size(account, plan)
+        size = known.size(plan)
         if size is None:
             missing.append(plan)
             continue
-        offers.append(Offer(plan, size, _price(account, {**attributes, key: plan})))
+        price = _price(account, {**attributes, key: plan})
+        offers.append(Offer(plan, size, price, stock=known.stock(plan, size)))
     offers, problems = with_spot(policy, offers, account, attributes, key)
-    text = f"the size of {', '.join(missing)} is not known: add it to 'plans:' of provider entry {account.name}"
+    why = f" ({'; '.join(known.problems)})" if known.problems else ""
+    text = f"the size of {', '.join(missing)} is not known{why}: add it to 'plans:' of provider entry {account.name}"
     if not plans:
         text = "there are no plans: name them in PLANS of ELASTIC or in PROVISION"
     others = _others(cluster, hosts, account, attributes, key)
@@ -80,22 +101,6 @@ def _others(
         if told and len(told) == len(prices):
             found[host.id] = max(told)
     return found
-
-
-def _told_sizes(hosts: Iterable[Host]) -> dict[str, Size]:
-    found: dict[str, Size] = {}
-    for host in hosts:
-        plan = host.template.vector(GROWN).get("PLAN", "")
-        if host.im_mad == IM_MAD and plan and host.max_cpu and host.max_memory:
-            told = Size(host.max_cpu, host.max_memory)
-            known = found.get(plan, told)
-            found[plan] = Size(min(told.cpu, known.cpu), min(told.memory, known.memory))
-    return found
-
-
-def _size(account: Account, plan: str) -> Size | None:
-    told = size_of(account.provider.entry, plan)
-    return None if told is None else Size(round(told.cpu * 100), round(told.memory * 1024))
 
 
 def _price(account: Account, attributes: Mapping[str, str]) -> float | None:

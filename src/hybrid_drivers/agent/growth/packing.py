@@ -1,4 +1,8 @@
-"""Where virtual machines fit, and which new hosts hold the rest for the least money. Pure; two dimensions: CPU, memory.
+"""Where virtual machines fit, and which new hosts hold the rest for the least money. Pure; dimensions: CPU, memory.
+
+What few machines want besides (``Wants``: devices, NUMA nodes, company) is looked at after these two, and only for
+those; they are placed first. Each such thing that can be counted, like devices of kinds that do not overlap, or places
+for machines that stay apart, is one more dimension of the bound below. NUMA nodes leave rests that none describes.
 
 ``cheapest`` tries each offer alone (first fit, the largest first) and a greedy mix, then changes every host for the
 cheapest offer that holds what is on it, and takes the best. Its bound: for every offer that holds each machine, the
@@ -9,10 +13,12 @@ dimensions these two are more than full together.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Final
+
+from hybrid_drivers.agent.growth.stock import EMPTY, Stock, Wants
 
 OPEN: Final = 16  # of the hosts begun, the last so many are looked at again: a bound on time (the cost needs only one)
 SPOT_SUFFIX: Final = " (spot)"
@@ -52,6 +58,7 @@ class Group:
     size: Size
     plans: frozenset[str]
     hosts: frozenset[int]
+    wants: Wants | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,11 @@ class Offer:
     size: Size
     price: float | None
     expected: float | None = None
+    stock: Stock = EMPTY
+
+    def holds(self, group: Group) -> bool:
+        """Tell whether one machine of the group may run on such a host, and fits."""
+        return self.plan in group.plans and self.size.holds(group.size) and self.stock.serves(group.wants)
 
     @property
     def cost(self) -> float:
@@ -94,11 +106,19 @@ class NewHost:
 
     offer: Offer
     free: Size
+    stock: Stock = EMPTY
     load: dict[Group, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, offer: Offer) -> NewHost:
+        """Return an empty one."""
+        return cls(offer, offer.size, offer.stock)
 
     def take(self, group: Group, most: int) -> int:
         """Put as many of a group on it as fit; return how many."""
         count = self.free.times(group.size, most)
+        if group.wants and count:
+            count, self.stock = self.stock.take(group.wants, count)
         if count:
             self.free = self.free.less(group.size, count)
             self.load[group] = self.load.get(group, 0) + count
@@ -113,12 +133,16 @@ class NewHost:
 Counts = dict[Group, int]
 
 
-def place(counts: Counts, rooms: Sequence[tuple[int, Size]]) -> tuple[Counts, dict[int, Counts]]:
+def place(
+    counts: Counts, rooms: Sequence[tuple[int, Size]], stocks: Mapping[int, Stock] | None = None
+) -> tuple[Counts, dict[int, Counts]]:
     """Put machines on hosts that exist, ``rooms`` being their free room in the order they are to be filled.
 
-    Returns what is left over, and for each host what was put on it.
+    ``stocks``: what they have besides; a host that is not there has nothing. Returns what is left over, and for each
+    host what was put on it.
     """
     free = {host: room for host, room in rooms if room.cpu > 0 and room.memory > 0}
+    besides = dict(stocks or {})
     left: Counts = {}
     placed: dict[int, Counts] = {}
     for group, count in _largest_first(counts, _sum(free.values())):
@@ -130,6 +154,10 @@ def place(counts: Counts, rooms: Sequence[tuple[int, Size]]) -> tuple[Counts, di
             if host not in group.hosts:
                 continue
             taken = free[host].times(need, remaining)
+            if group.wants:
+                taken, besides[host] = besides.get(host, EMPTY).take(group.wants, taken)
+                if not taken:
+                    continue
             free[host] = free[host].less(need, taken)
             placed.setdefault(host, {})[group] = taken
             remaining -= taken
@@ -145,9 +173,8 @@ def cheapest(counts: Counts, offers: Sequence[Offer]) -> tuple[list[NewHost], Co
 
     The second value is what fits on none.
     """
-    fitting = {g: [o for o in offers if o.plan in g.plans and o.size.holds(g.size)] for g in counts}
-    rest = {group: count for group, count in counts.items() if not fitting[group]}
-    wanted = {group: count for group, count in counts.items() if fitting[group]}
+    wanted = {group: count for group, count in counts.items() if any(one.holds(group) for one in offers)}
+    rest = {group: count for group, count in counts.items() if group not in wanted}
     if not wanted:
         return [], rest
     sets = [_downsized(found, offers) for found in _candidates(wanted, offers)]
@@ -171,7 +198,7 @@ def _alone(counts: Counts, offer: Offer) -> tuple[list[NewHost], Counts]:
     hosts: list[NewHost] = []
     left: Counts = {}
     for group, count in _largest_first(counts, offer.size):
-        if offer.plan not in group.plans or not offer.size.holds(group.size):
+        if not offer.holds(group):
             left[group] = count
             continue
         remaining = count
@@ -180,7 +207,7 @@ def _alone(counts: Counts, offer: Offer) -> tuple[list[NewHost], Counts]:
                 break
             remaining -= host.take(group, remaining)
         while remaining:
-            hosts.append(NewHost(offer, offer.size))
+            hosts.append(NewHost.of(offer))
             remaining -= hosts[-1].take(group, remaining)
     return hosts, left
 
@@ -197,12 +224,12 @@ def _greedy(counts: Counts, offers: Sequence[Offer]) -> list[NewHost]:
             left[group] -= count * again
             if not left[group]:
                 del left[group]
-        hosts += [NewHost(best.offer, best.free, dict(best.load)) for _ in range(again)]
+        hosts += [NewHost(best.offer, best.free, best.stock, dict(best.load)) for _ in range(again)]
     return hosts
 
 
 def _filled(counts: Counts, offer: Offer) -> NewHost:
-    host = NewHost(offer, offer.size)
+    host = NewHost.of(offer)
     for group, count in _largest_first(counts, offer.size):
         if offer.plan in group.plans:
             host.take(group, count)
@@ -224,12 +251,15 @@ def _downsized(hosts: list[NewHost], offers: Sequence[Offer]) -> list[NewHost]:
 def _smaller(host: NewHost, offers: Sequence[Offer]) -> NewHost:
     used = host.used
     able = [o for o in offers if o.size.holds(used) and all(o.plan in group.plans for group in host.load)]
+    if any(group.wants for group in host.load):
+        able = [one for one in able if _filled(host.load, one).load == host.load]
     best = min([host.offer, *able], key=attrgetter("cost"))
-    return NewHost(best, best.size.less(used), host.load)
+    return NewHost(best, best.size.less(used), load=host.load)
 
 
 def _largest_first(counts: Counts, whole: Size) -> list[tuple[Group, int]]:
-    return sorted(counts.items(), key=lambda one: one[0].size.share(whole), reverse=True)
+    """Return groups in the order they are placed: those that want something special before all others."""
+    return sorted(counts.items(), key=lambda one: (bool(one[0].wants), one[0].size.share(whole)), reverse=True)
 
 
 def _sum(sizes: Iterable[Size]) -> Size:

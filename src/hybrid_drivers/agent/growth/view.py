@@ -7,17 +7,21 @@ it counts, for it must also wait for GROW_AFTER and fit nowhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from hybrid_drivers.agent.growth import stock
+from hybrid_drivers.agent.growth.affinity import applied
 from hybrid_drivers.agent.growth.model import NOTHING, HostView, Stage, Waiting
 from hybrid_drivers.agent.growth.packing import SPOT_SUFFIX, Offer, Size
+from hybrid_drivers.agent.growth.wants import untold, wants_of
 from hybrid_drivers.agent.record import GROWN, IM_MAD, HostRecord
 from hybrid_drivers.agent.record import read as read_record
 from hybrid_drivers.agent.spot import SPOT, interruption_of, is_spot
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.model import Cluster, Host, HostState, OnedObject, Template, Value, Vm
+from hybrid_drivers.model_shares import HostShare, VmGroup
 from hybrid_drivers.model_vms import VmDetail
 from hybrid_drivers.oned import requirements
 from hybrid_drivers.oned.requirements import HostFacts, Requirement
@@ -31,6 +35,10 @@ _NO_ID: Final = 2**31 - 1  # of a host not made yet: it will have one, and none 
 _NO_NAME: Final = ""  # as long as its address is not known, which becomes its name
 _TAKES_VMS: Final = (HostState.MONITORED, HostState.MONITORING_MONITORED)
 _DISABLED: Final = (HostState.DISABLED, HostState.MONITORING_DISABLED)
+_OF_ONE_HOST: Final = (  # what people or we tell of one host, and another of its plan does not have by itself
+    *(GROWN, SPOT, "PROTECTED", "ERROR", "HOSTNAME"),
+    *("PIN_POLICY", "ISOLCPUS", "VMS_THREAD"),
+)
 _WANTS_A_HOST: Final = ("[HOST]", "No hosts enabled", "No host meets", "No host with enough capacity")
 
 
@@ -44,6 +52,8 @@ class Cloud:
     datastores: Sequence[OnedObject]
     vms: Sequence[Vm]  # those that wait
     placed: Sequence[VmDetail] | None = None  # all, when a cluster consolidates
+    shares: Mapping[int, HostShare] = field(default_factory=dict)  # of hosts; read when any VM wants such things
+    vm_groups: Sequence[VmGroup] | None = None  # read when any VM is of one
     _facts: dict[int, HostFacts] = field(default_factory=dict)
     _read: dict[str, Requirement] = field(default_factory=dict)
     _siblings: dict[str, Host | None] = field(default_factory=dict)
@@ -73,8 +83,8 @@ class Cloud:
 # --- hosts ------------------------------------------------------------------------------------------------------------
 
 
-def view_host(host: Host, cluster_id: int, now: float) -> HostView:
-    """Return how far a host is, and what room it has or will have."""
+def view_host(host: Host, cluster_id: int, now: float, share: HostShare | None = None) -> HostView:
+    """Return how far a host is, and what room (and, of its ``share``, what else) it has or will have."""
     record = read_record(host)
     grown = host.template.vector(GROWN)
     ours = host.im_mad == IM_MAD
@@ -85,6 +95,7 @@ def view_host(host: Host, cluster_id: int, now: float) -> HostView:
         stage=stage,
         plan=_offered_as(host, grown),
         room=_room(host, stage, grown),
+        stock=stock.read(grown) if stage is Stage.COMING else stock.free_of(share),
         vms=max(host.running_vms, len(host.vm_ids)),
         member=ours and host.cluster_id == cluster_id,
         made=ours and grown.get("CLUSTER_ID") == str(cluster_id) and host.cluster_id == cluster_id,
@@ -206,14 +217,14 @@ def _lasting_of(sibling: Host) -> list[tuple[str, Value]]:
 
 
 def _lasting(name: str) -> bool:
-    return not name.startswith("PROVISION") and name not in (GROWN, SPOT, "PROTECTED", "ERROR", "HOSTNAME")
+    return not name.startswith(("PROVISION", "RESERVED_")) and name not in _OF_ONE_HOST
 
 
 # --- waiting VMs ------------------------------------------------------------------------------------------------------
 
 
-def waiting(cloud: Cloud, cluster: Cluster, offers: Iterable[Offer], vm_mad: str) -> tuple[Waiting, ...]:
-    """Return the VMs that wait, and for each where it could run as far as requirements say."""
+def waiting(cloud: Cloud, cluster: Cluster, offers: Sequence[Offer], vm_mad: str) -> tuple[Waiting, ...]:
+    """Return the VMs that wait, and for each where it could run as far as requirements and VM groups say."""
     to_be = {one.plan: facts_to_be(cluster, one, cloud.sibling(one.rents), vm_mad) for one in offers}
     placed: dict[str, tuple[frozenset[str], frozenset[int]]] = {}
     found = []
@@ -221,7 +232,8 @@ def waiting(cloud: Cloud, cluster: Cluster, offers: Iterable[Offer], vm_mad: str
         text = requirements.joined(
             vm.template.text("AUTOMATIC_REQUIREMENTS"), vm.user_template.text("SCHED_REQUIREMENTS")
         )
-        blocked = why_no_host_helps(vm)
+        wants, impossible = wants_of(vm)
+        blocked = why_no_host_helps(vm) or impossible
         problem = blocked or _datastore_problem(cloud, cluster, vm)
         try:
             if text not in placed:
@@ -233,6 +245,8 @@ def waiting(cloud: Cloud, cluster: Cluster, offers: Iterable[Offer], vm_mad: str
             plans, there, problem = frozenset(), frozenset(), str(exc)
         if not plans and not problem:
             problem = "no host of this cluster would meet its requirements"
+        if wants and not problem:
+            problem = untold(wants, [one for one in offers if one.plan in plans])
         found.append(
             Waiting(
                 id=vm.id,
@@ -241,9 +255,10 @@ def waiting(cloud: Cloud, cluster: Cluster, offers: Iterable[Offer], vm_mad: str
                 plans=plans,
                 hosts=frozenset() if blocked else there,  # an idle host must not be kept for it
                 problem=problem,
+                wants=wants,
             )
         )
-    return tuple(found)
+    return tuple(found) if cloud.vm_groups is None else applied(found, cloud.vms, cloud.vm_groups, cloud.hosts)
 
 
 def why_no_host_helps(vm: Vm) -> str:
@@ -251,8 +266,6 @@ def why_no_host_helps(vm: Vm) -> str:
     message = vm.sched_message
     if message and not any(part in message for part in _WANTS_A_HOST):
         return f"it does not wait for a host: {message}"
-    if vm.template.vectors("PCI"):
-        return "it wants a PCI device, and no plan tells of its devices"
     return ""
 
 

@@ -12,16 +12,18 @@ from hybrid_drivers.errors import ConfigError, MachineGone, TokenSpent, WrongSta
 from hybrid_drivers.model import CreateRequest, Machine, MachineState, Placement
 from hybrid_drivers.providers import attributes as attr
 from hybrid_drivers.providers import tagging
-from hybrid_drivers.providers.base import Limits, Price, ProviderEntry
+from hybrid_drivers.providers.base import Limits, PlanSpecs, Price, ProviderEntry
 from hybrid_drivers.providers.connection import checked_endpoint
 from hybrid_drivers.providers.ec2.addresses import Ec2Addresses
 from hybrid_drivers.providers.ec2.client import Ec2Client
 from hybrid_drivers.providers.ec2.fields import DRIVER
 from hybrid_drivers.providers.ec2.ips import Ec2Ips
 from hybrid_drivers.providers.ec2.order import optional_parameters, run_parameters
+from hybrid_drivers.providers.ec2.specs import ask_specs
 from hybrid_drivers.providers.ec2.spot import Ec2Spot
 from hybrid_drivers.providers.ec2.states import TokenInUse
 from hybrid_drivers.providers.limits import limits_of
+from hybrid_drivers.providers.specs import SpecsList
 
 LIMITS = Limits(settle=120, deploy=1800, boot=1800, delete=2400, poll=10)  # metal takes long to boot and to go
 _STOP_LIMIT = 600.0  # seconds that reset waits for the stop
@@ -45,6 +47,7 @@ class Ec2Provider(Ec2Addresses):
         self._client = Ec2Client(entry, clock)
         self._ips = Ec2Ips(self._client)
         self._market = Ec2Spot(self._client, clock)
+        self._specs = SpecsList(lambda plan: ask_specs(self._client, plan), clock)
         self._spots = threading.RLock()  # who looks for a free address of an interface does not see what others add
 
     def placements(self, attributes: Mapping[str, str]) -> tuple[Placement, ...]:
@@ -147,6 +150,10 @@ class Ec2Provider(Ec2Addresses):
         """DescribeSpotInstanceRequests by their status: of all of the account and the region."""
         del owner
         return self._market.interruptions()
+
+    def plan_specs(self, plan: str) -> PlanSpecs | None:
+        """Return what DescribeInstanceTypes says."""
+        return self._specs.of(plan)
 
     def _canonical(self, attributes: Mapping[str, str]) -> dict[str, str]:
         found = attr.canonical(attributes, DRIVER, self.entry.source)

@@ -10,7 +10,7 @@ from hybrid_drivers.clock import Clock
 from hybrid_drivers.errors import ConfigError, MachineGone, PermanentError, WrongState
 from hybrid_drivers.model import CreateRequest, Machine, MachineState, Placement
 from hybrid_drivers.providers import attributes as attr
-from hybrid_drivers.providers.base import Limits, Price, ProviderEntry
+from hybrid_drivers.providers.base import Limits, PlanSpecs, Price, ProviderEntry
 from hybrid_drivers.providers.bucket import TokenBucket
 from hybrid_drivers.providers.connection import HeaderToken
 from hybrid_drivers.providers.http import HttpApi
@@ -21,8 +21,10 @@ from hybrid_drivers.providers.packet.client import PacketClient
 from hybrid_drivers.providers.packet.fields import DEFAULT_ENDPOINT, DRIVER
 from hybrid_drivers.providers.packet.ips import PacketIps
 from hybrid_drivers.providers.packet.prices import PriceList
+from hybrid_drivers.providers.packet.specs import read_specs
 from hybrid_drivers.providers.packet.spot import SpotMarket
 from hybrid_drivers.providers.redaction import Redactor
+from hybrid_drivers.providers.specs import SpecsList
 from hybrid_drivers.secret import Secret
 
 RATE, BURST = 20.0, 50.0  # calls a second and at once: under what the API was seen to allow
@@ -53,6 +55,7 @@ class PacketProvider(PacketAddresses):
         self._ips = PacketIps(api, entry.text("project"))
         self._prices = PriceList(self._client, clock)
         self._market = SpotMarket(self._client, clock)
+        self._specs = SpecsList(lambda _: read_specs(self._client.plans()), clock)
 
     def placements(self, attributes: Mapping[str, str]) -> tuple[Placement, ...]:
         """Pair PLAN with METRO, or with FACILITY."""
@@ -148,6 +151,10 @@ class PacketProvider(PacketAddresses):
     def interruptions(self, owner: str) -> Mapping[str, float | None]:
         """Return the owner's devices that have a ``termination_time``, by GET of their list."""
         return self._client.terminations(owner)
+
+    def plan_specs(self, plan: str) -> PlanSpecs | None:
+        """Return what GET /plans says."""
+        return self._specs.of(plan)
 
     def _is_going(self, machine_id: str) -> bool:
         try:

@@ -20,6 +20,7 @@ from hybrid_drivers.agent.settings import Settings
 from hybrid_drivers.clock import SystemClock
 from hybrid_drivers.errors import ActionRefused, ConfigError, InternalFailure, NoSuchObject, OnedError
 from hybrid_drivers.model import Cluster, Host, HostState, OnedObject, Template, Value, Vm
+from hybrid_drivers.model_shares import HostShare, VmGroup, VmRole
 from hybrid_drivers.model_vms import VmDetail, VmPlace
 from hybrid_drivers.oned.objects import Objects
 from hybrid_drivers.oned.vms import Vms
@@ -27,7 +28,7 @@ from hybrid_drivers.providers import registry
 from hybrid_drivers.providers.base import ProviderEntry
 
 NOW = 1_700_000_000.0
-READS = {"clusters", "hosts", "waiting_vms", "pool datastore", "all VMs"}
+READS = {"clusters", "hosts", "hosts_and_shares", "waiting_vms", "vm_groups", "pool datastore", "all VMs"}
 
 
 class Killed(Exception):
@@ -43,6 +44,7 @@ class SmallOned:
         self.host_pool: dict[int, Host] = {}
         self.cluster_pool: dict[int, Cluster] = {0: Cluster(id=0, name="default", host_ids=(), template=Template())}
         self.vms: list[Vm] = []
+        self.groups: list[VmGroup] = []
         self.ids = itertools.count()
         self.refuse_delete = False
         self.guests: list[VmDetail] = []
@@ -63,6 +65,14 @@ class SmallOned:
     def hosts(self) -> list[Host]:
         self.note("hosts")
         return list(self.host_pool.values())
+
+    def hosts_and_shares(self) -> tuple[list[Host], dict[int, HostShare]]:
+        self.note("hosts_and_shares")
+        return list(self.host_pool.values()), {}
+
+    def vm_groups(self) -> list[VmGroup]:
+        self.note("vm_groups")
+        return self.groups
 
     def waiting_vms(self) -> list[Vm]:
         self.note("waiting_vms")
@@ -225,6 +235,20 @@ def test_a_pass_is_four_calls_whatever_there_is(world: World) -> None:
     world.oned.cluster_pool[101] = replace(world.oned.cluster_pool[100], id=101, name="other")
     world.sweep()
     assert [one for one in world.oned.calls if one in READS] == ["clusters", "waiting_vms", "hosts", "pool datastore"]
+
+
+def test_hosts_and_groups_are_asked_for_more_only_for_vms_that_want_it(world: World) -> None:
+    world.entry.settings["plans"]["small"]["pci"] = ["10de:20b0:0302"] * 2  # type: ignore[index, call-overload] # a plain table
+    group = VmGroup(id=1, name="g", roles={"a": VmRole(name="a", policy="ANTI_AFFINED", vm_ids=frozenset((1, 2)))})
+    told: list[tuple[str, Value]] = [("PCI", {"CLASS": "0302"}), ("VMGROUP", {"VMGROUP_ID": "1", "ROLE": "a"})]
+    world.oned.groups = [group]
+    for number in (1, 2):
+        world.vm(number)
+        world.oned.vms[-1] = replace(world.oned.vms[-1], cpu=1, template=Template(told))
+    assert world.sweep()[:5] == ["clusters", "waiting_vms", "hosts_and_shares", "vm_groups", "pool datastore"]
+    made = list(world.oned.host_pool.values())
+    assert [one.template.vector("GROWTH")["PCI"] for one in made] == ["10de:20b0:0302 10de:20b0:0302"] * 2
+    assert world.sweep()[5:] == [], "each has a host on its way that has what it wants"
 
 
 def test_what_is_remembered_is_written_first_and_the_cluster_comes_last(world: World) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.support.growth_world import GIB, OFFERS, PLANS, GrowthWorld, Provider, Vm, burst, diurnal, sawtooth
 
 from hybrid_drivers.agent.growth.decide import decide, is_changed
+from hybrid_drivers.agent.growth.devices import Device, Wish
 from hybrid_drivers.agent.growth.memory import HOUR, Memory, read, render
 from hybrid_drivers.agent.growth.model import (
     Decision,
@@ -28,6 +29,7 @@ from hybrid_drivers.agent.growth.model import (
 from hybrid_drivers.agent.growth.packing import Offer, Size
 from hybrid_drivers.agent.growth.policy import Policy
 from hybrid_drivers.agent.growth.schedule import Moment, read_schedule
+from hybrid_drivers.agent.growth.stock import Stock, Wants
 
 NOW = 1_000_000.0
 POLICY = Policy(max_hosts=8)
@@ -83,6 +85,25 @@ def test_a_waiting_vm_gets_the_cheapest_host() -> None:
     found = decided(vm(1))
     assert found.actions == (Order(plan="small", price=0.5, reason="1 VMs wait and fit on it", vms=(1,)),)
     assert (found.memory.orders, found.memory.ordered_at) == ((NOW,), NOW)
+
+
+def test_vms_that_must_share_a_host_are_ordered_for_and_told_together() -> None:
+    found = decided(vm(1, 800, mates=(5, 6)), vm(2, 800, mates=(7,), problem="nothing suits them"))
+    assert found.actions == (Order(plan="small", price=0.5, reason="3 VMs wait and fit on it", vms=(1, 5, 6)),)
+    assert found.waits == {
+        **dict.fromkeys((1, 5, 6), "a new host"),
+        **dict.fromkeys((2, 7), "nothing suits them"),
+    }
+
+
+def test_a_host_without_the_device_is_no_room_for_who_wants_it() -> None:
+    gpu = Stock((Device(1, 2, 3),))
+    offers = (OFFERS[0], replace(OFFERS[1], stock=gpu))
+    wants = Wants((Wish(vendor=1),))
+    assert ordered(decided(vm(1, wants=wants), host(1), offers=offers)) == ["large"]
+    assert ordered(decided(vm(1, wants=wants), host(1, stock=gpu), offers=offers)) == []
+    coming = host(1, Stage.COMING, plan="large", stock=gpu)
+    assert ordered(decided(vm(1, wants=wants), vm(2, wants=wants), coming, offers=offers)) == ["large"]
 
 
 @pytest.mark.parametrize(

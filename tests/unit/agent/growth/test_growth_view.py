@@ -6,9 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from hybrid_drivers.agent.growth.devices import Device, Wish
 from hybrid_drivers.agent.growth.model import Stage, Waiting
 from hybrid_drivers.agent.growth.packing import Offer, Size
+from hybrid_drivers.agent.growth.stock import Stock, Wants
 from hybrid_drivers.agent.growth.view import Cloud, facts_of, view_host, waiting
+from hybrid_drivers.agent.growth.wants import NO_SUCH_DEVICE
 from hybrid_drivers.model import Cluster, Host, HostState, OnedObject, Template, Value, Vm
 from hybrid_drivers.oned.requirements import parse
 
@@ -188,8 +191,29 @@ def test_a_cluster_without_a_system_datastore_helps_nobody() -> None:
     assert seen(vm(), datastores=(IMAGES,)).problem == "the cluster has no system datastore"
 
 
-def test_a_pci_device_is_not_promised() -> None:
+def test_a_device_that_no_plan_is_known_to_have_is_not_promised() -> None:
     wants = replace(vm(), template=Template([("PCI", {"CLASS": "0302"})]))
     found = seen(wants, ready())
-    assert "PCI" in found.problem
-    assert found.hosts == frozenset(), "no host is kept for it"
+    assert found.problem == "no plan is known to have the PCI devices it wants"
+    assert found.wants is not None
+    assert not view_host(ready(), 100, NOW).stock.serves(found.wants), "no host is kept for it"
+    wrong = replace(vm(), template=Template([("PCI", {"TYPE": "NIC"})]))
+    assert (seen(wrong, ready()).problem, seen(wrong, ready()).hosts) == (NO_SUCH_DEVICE, frozenset())
+
+
+def test_a_device_is_promised_where_a_host_of_the_plan_has_one() -> None:
+    gpu = Device(0x10DE, 0x20B0, 0x0302)
+    wants = replace(vm(), template=Template([("PCI", {"CLASS": "0302"})]))
+    there = waiting(cloud(wants), CLUSTER, (SMALL, replace(LARGE, stock=Stock((gpu,)))), "kvm")[0]
+    assert (there.problem, there.wants) == ("", Wants((Wish(class_=0x0302),)))
+
+
+def test_a_vm_of_a_group_that_oned_does_not_show_gets_no_host() -> None:
+    grouped = replace(vm(), template=Template([("VMGROUP", {"VMGROUP_ID": "4", "ROLE": "web"})]))
+    (found,) = waiting(replace(cloud(grouped), vm_groups=[]), CLUSTER, (SMALL,), "kvm")
+    assert (found.plans, found.problem) == (frozenset(), "its VM group 4 or role web is not known")
+
+
+def test_what_people_set_on_one_host_is_not_expected_of_the_next() -> None:
+    pinned = vm(AUTOMATIC_REQUIREMENTS="(PIN_POLICY = PINNED)")
+    assert seen(pinned, ready(7, ("PIN_POLICY", "PINNED"))).plans == frozenset()
