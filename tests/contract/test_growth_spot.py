@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.contract.test_growth import cluster_text, end, growing_lab, grown, start_vm, wait_running
+from tests.support.growing_site import cluster_text, end, growing_lab, grown, start_vm, wait_running
 from tests.support.lab import quick_lab, wait_told
 
 from hybrid_drivers.agent.spot import INTERRUPTION

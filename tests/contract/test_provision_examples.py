@@ -7,14 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.lab import AGENT, LIMITS, no_secret_came_out, quick_knobs
+from tests.support.lab import AGENT, LIMITS, no_secret_came_out, own_machines, quick_knobs
 from tests.support.oneprovision import created, oneprovision, shown
 
-from hybrid_drivers.agent.keys import FrontEndKeys
-from hybrid_drivers.agent.userdata import build
 from hybrid_drivers.sandbox.ec2_api import Ec2Simulator
 from hybrid_drivers.sandbox.lab import Lab, LabOptions
-from hybrid_drivers.sandbox.machines.seed import new_host_key
 from hybrid_drivers.sandbox.packet_api import PacketSimulator
 
 FOLDER = Path(__file__).parents[2] / "share/provisions"
@@ -43,23 +40,6 @@ def ec2() -> Iterator[Lab]:
         lab.write_entry("ec2", lab.entry())
         yield lab
         no_secret_came_out(lab)
-
-
-def own_machines(lab: Lab, count: int) -> None:
-    """Switch machines on that nobody rents, and list them in the entry that the examples name."""
-    keys = FrontEndKeys(lab.location.state, lab.frontend.location).public_lines({})
-    rows = []
-    for number in range(count):
-        private, public = new_host_key()
-        addresses = lab.machines.prepare(
-            f"own-{number}", f"own{number}", build(host_private=private, host_public=public, authorized=keys)
-        )
-        lab.machines.power_on(f"own-{number}")
-        rows.append({"address": addresses.public_v4, "name": f"own{number}", "host_key": public})
-    lab.write_entry(
-        "static",
-        {"driver": "static", "machines": rows, "remote_port": lab.machines.ssh_port, "limits": dict(LIMITS)},
-    )
 
 
 def test_every_example_is_tried() -> None:
@@ -100,7 +80,7 @@ def test_examples_for_ec2(ec2: Lab, name: str) -> None:
 
 
 def test_examples_for_machines_of_ones_own(packet: Lab) -> None:
-    own_machines(packet, 2)
+    own_machines(packet, "static", 2)
     for name in OF_OWN_MACHINES:
         made_and_taken_away(packet, name, "--user-inputs", "number_hosts=2")
 

@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 
 import pytest
 
+from hybrid_drivers.agent.keys import FrontEndKeys
 from hybrid_drivers.agent.observed import Phase
+from hybrid_drivers.agent.userdata import build
 from hybrid_drivers.clock import SystemClock
 from hybrid_drivers.model import CreateRequest, Host, HostState, Machine, MachineTags
 from hybrid_drivers.oned.api import read_session
@@ -19,6 +21,7 @@ from hybrid_drivers.providers.base import Provider
 from hybrid_drivers.sandbox.ec2_api import Ec2Simulator
 from hybrid_drivers.sandbox.knobs import Knobs
 from hybrid_drivers.sandbox.lab import ENTRIES, Lab, LabOptions
+from hybrid_drivers.sandbox.machines.seed import new_host_key
 
 T = TypeVar("T")
 PROVIDERS = ("packet", "ec2")
@@ -162,6 +165,20 @@ def rent(lab: Lab, tags: MachineTags) -> Machine:
             user_data="#cloud-config\n{}\n",
         )
     )
+
+
+def own_machines(lab: Lab, name: str, count: int) -> None:
+    """Switch machines on that nobody rents, and list them in the entry ``name`` of the static driver."""
+    keys = FrontEndKeys(lab.location.state, lab.frontend.location).public_lines({})
+    rows = []
+    for number in range(count):
+        private, public = new_host_key()
+        user_data = build(host_private=private, host_public=public, authorized=keys)
+        addresses = lab.machines.prepare(f"own-{number}", f"own{number}", user_data)
+        lab.machines.power_on(f"own-{number}")
+        rows.append({"address": addresses.public_v4, "name": f"own{number}", "host_key": public})
+    entry = {"driver": "static", "machines": rows, "remote_port": lab.machines.ssh_port, "limits": dict(LIMITS)}
+    lab.write_entry(name, entry)
 
 
 # --- secrets ----------------------------------------------------------------------------------------------------------
