@@ -294,6 +294,7 @@ class FakeProvider:
         self.lost = self.lying = self.refusing = 0.0  # parts: replies to changes, deletes, calls
         self.retry_after: float | None = None  # what refusals name
         self.stale = 0.0  # seconds: how old what a read tells may be, another age each time
+        self.turn = 0.0  # seconds until a create's turn comes: the account's rate limit
         self.made_in = 20.0  # seconds until a machine runs
         self.witness = Witness()
 

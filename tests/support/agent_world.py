@@ -93,6 +93,7 @@ class Door:
         self.reboot, self.reset = provider.reboot, provider.reset
 
     def create(self, request: CreateRequest) -> Machine:
+        request.last_look()
         self._provider.agent = self._agent
         return self._provider.create(request)
 

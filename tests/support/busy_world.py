@@ -70,6 +70,9 @@ class SlowDoor(Door):
 
     def create(self, request: CreateRequest) -> Machine:
         self._provider.checked(self._agent, request)
+        if self._provider.turn:
+            self._site.tasks.sleep(self._provider.turn)
+        request.last_look()
         self._site.way()
         try:
             return self._provider.create(request, checked=True)
@@ -81,12 +84,12 @@ class FakeSite:
     """The fake provider as a site; ``latency`` is the longest a message to or from it takes."""
 
     def __init__(self, provider: FakeProvider, tasks: Tasks, latency: float) -> None:
-        self.provider, self._tasks, self.latency = provider, tasks, latency
+        self.provider, self.tasks, self.latency = provider, tasks, latency
         self.host_keys = provider.host_keys
 
     def way(self) -> None:
         if self.latency:
-            self._tasks.sleep(self.latency * self._tasks.chance.random())
+            self.tasks.sleep(self.latency * self.tasks.chance.random())
 
     def door(self, agent: str) -> Provider:
         return cast(Provider, SlowDoor(self, agent))
