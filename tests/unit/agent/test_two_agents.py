@@ -50,6 +50,13 @@ def test_an_intent_that_came_while_one_looked_is_not_written_over(world: BusyWor
     assert world.judge.created == 1
 
 
+def test_who_leaves_a_host_to_another_agent_does_not_beacon_for_it(world: BusyWorld) -> None:
+    """Or monitord would never call again, and nobody take it over from an agent that does not lead any more."""
+    host_id = both_look(world)
+    world.pass_time(400)
+    assert (world.store.phase(host_id), world.judge.created) == (READY, 1)
+
+
 def test_a_create_that_waits_for_its_turn_is_not_sent_after_another_took_the_host_over(world: BusyWorld) -> None:
     world.agent(0)
     world.pass_time(1)
