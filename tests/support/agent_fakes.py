@@ -295,6 +295,7 @@ class FakeProvider:
         self.retry_after: float | None = None  # what refusals name
         self.stale = 0.0  # seconds: how old what a read tells may be, another age each time
         self.turn = 0.0  # seconds until a create's turn comes: the account's rate limit
+        self.clock_ahead = 0.0  # seconds: of the provider's clock, which times of creation are from
         self.made_in = 20.0  # seconds until a machine runs
         self.witness = Witness()
 
@@ -341,7 +342,7 @@ class FakeProvider:
             state=MachineState.STARTING,
             tags=request.tags,
             plan=request.placement.plan,
-            created=now,
+            created=now + self.clock_ahead,
             addresses=(Address(address=f"192.0.2.{number % 250}", family=4, public=True),),
         )
         self.host_keys[machine.addresses[0].address] = host_key(request.user_data)

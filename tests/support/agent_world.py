@@ -29,6 +29,7 @@ from hybrid_drivers.agent.reconciler import Reconciler
 from hybrid_drivers.agent.release import Release
 from hybrid_drivers.agent.reporter import Reporter
 from hybrid_drivers.agent.settings import AgentSettings, Settings
+from hybrid_drivers.clock import Clock
 from hybrid_drivers.config import Location
 from hybrid_drivers.errors import HostKeyMismatch, HybridError
 from hybrid_drivers.hostconfig.configuration import Configuration
@@ -52,7 +53,7 @@ PROBES = b"<MONITOR_MESSAGES><SYSTEM_HOST>VE9UQUxDUFU9IjgwMCIK</SYSTEM_HOST></MO
 class Appointments:
     """The work queue without threads: what is due, and when."""
 
-    def __init__(self, clock: VirtualClock) -> None:
+    def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.due: dict[Key, float] = {}
         self._heap: list[tuple[float, Key]] = []
@@ -127,7 +128,7 @@ class Agent:
         self,
         store: OnedStore,
         provider: Provider,
-        clock: VirtualClock,
+        clock: Clock,
         state: Path,
         *,
         oned: FakeOned,

@@ -69,10 +69,10 @@ class SlowDoor(Door):
         return carried_out
 
     def create(self, request: CreateRequest) -> Machine:
-        self._provider.checked(self._agent, request)
         if self._provider.turn:
             self._site.tasks.sleep(self._provider.turn)
         request.last_look()
+        self._provider.checked(self._agent, request)
         self._site.way()
         try:
             return self._provider.create(request, checked=True)
@@ -160,6 +160,17 @@ class Heard(FakeMonitord):
         super().send(kind, host_id, payload, ok=ok)
 
 
+class SkewedClock:
+    """A front-end's own clock: it is behind or ahead, and may be set."""
+
+    def __init__(self, tasks: Tasks) -> None:
+        self._tasks, self.ahead = tasks, 0.0
+        self.monotonic, self.sleep = tasks.monotonic, tasks.sleep
+
+    def now(self) -> float:
+        return self._tasks.now() + self.ahead
+
+
 class BusyAgent(Agent):
     """An agent with workers; ``busy`` are the keys they are at, with the tasks."""
 
@@ -168,7 +179,7 @@ class BusyAgent(Agent):
         super().__init__(
             world.store,
             world.site.door(state.name),
-            world.tasks,
+            world.clocks[number],
             state,
             oned=BusyOned(world, number),
             settings=settings,
@@ -181,7 +192,7 @@ class BusyAgent(Agent):
         self.others: list[greenlet.greenlet] = []
         for part, lock in ((self.account.machines, "_asking"), (self.leadership, "_lock"), (self.parts.peers, "_asking")):
             setattr(part, lock, TaskLock(world.tasks))  # held over calls
-        self.next_beacons = world.tasks.time
+        self.next_sweep = self.next_beacons = world.tasks.time
         self.sweeping = False
 
     def tasks(self) -> list[greenlet.greenlet]:
@@ -215,6 +226,7 @@ class BusyWorld:
         self.judge.quarantine, self.judge.leaving = settings.quarantine, self.leaving
         self.nodes = Nodes(self.site.host_keys)
         self.raft = [RaftState.SOLO if frontends == 1 else RaftState.LEADER] + [RaftState.FOLLOWER] * (frontends - 1)
+        self.clocks = [SkewedClock(self.tasks) for _ in range(frontends)]
         self.agents: list[BusyAgent | None] = [None] * frontends
         self.dead: list[tuple[float, int]] = []  # agents that systemd starts again, and when
         self.oned_down_until, self.oned_latency = 0.0, 0.02

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 from tests.support.agent_fakes import OnedStore, Truth, VirtualClock, Witness
 
@@ -25,7 +25,7 @@ class Judge(Witness):
         self.leaving: Callable[[], set[str]] = set
         self.owner = ""
         self.quarantine = 0.0
-        self.orphans: Mapping[str, float] = {}  # machines put there without a host -> when
+        self.orphans: dict[str, float] = {}  # machines put there without a host -> when
         self.duplicates: list[str] = []
         self.false_deletes: list[str] = []
         self.strangers: list[str] = []
