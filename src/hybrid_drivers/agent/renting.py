@@ -49,7 +49,7 @@ class Renting:
             intent = replace(step.take_over, agent=parts.agent_id, since=parts.clock.now())
             parts.oned.update_host(host.id, records.taken_over(view.record, intent))
             if not view.record.deploy_id:
-                view.memory.uncertain_since = intent.since
+                view.memory.uncertain_since = parts.clock.monotonic()
             if not view.record.ready:
                 view.memory.monitoring = True  # the other agent may still finish it, but will not start its probes
             log.info("host %s (%s): taken over from another front-end's agent", host.id, host.name)
@@ -114,7 +114,7 @@ class Renting:
             self._open_intent(view, step.intent.attempt + 1)
             return 0.0
         except OutcomeUnknown:
-            view.memory.uncertain_since = parts.clock.now()
+            view.memory.uncertain_since = parts.clock.monotonic()
             raise
         spec.account.machines.remember(machine)
         return self.record(view, machine)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.support.agent_fakes import FakeProvider
+from tests.support.agent_fakes import READY, FakeProvider
 from tests.support.busy_world import BusyWorld, opened
 from tests.support.strangers import put
 
@@ -24,3 +24,16 @@ def test_a_machine_without_a_host_stays_in_quarantine_for_its_time(tmp_path: Pat
         assert [one.state for one in world.ours()] == [MachineState.RUNNING]
         world.pass_time(300)
         assert [one.state for one in world.ours()] == [MachineState.GONE]
+
+
+@pytest.mark.parametrize("jump", [3600.0, -3600.0])
+def test_no_second_machine_is_made_before_the_lists_have_settled(tmp_path: Path, jump: float) -> None:
+    with opened(BusyWorld(tmp_path, seed=1)) as world:
+        provider: FakeProvider = world.provider
+        provider.lost_replies, provider.list_lag = 1, 20.0
+        host_id = world.create_host()
+        world.pass_time(4)
+        assert world.judge.created == 1
+        world.clocks[0].ahead = jump
+        world.pass_time(300)
+        assert (world.store.phase(host_id), world.judge.created) == (READY, 1)
