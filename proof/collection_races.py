@@ -1,23 +1,26 @@
 """Garbage collection against everything it must not touch.
 
-One run: two front-ends with clocks that differ and are set while hosts come and go; machines of strangers with the tags,
-host ids and names of ours; machines of 5.12 tools; machines of ours whose host is not in oned. The collector sweeps
-every minute while creates are on their way, and lists take long. No machine that is not ours is touched, none that a
-host has or is about to get, none without a host before the quarantine is over, and nothing of ours is left over.
+One run: two front-ends with clocks that differ and are set while hosts come and go; machines of strangers with the
+tags, host ids and names of ours; machines of 5.12 tools; machines of ours whose host is not in oned. The collector
+sweeps every minute while creates are on their way, and lists take long. No machine that is not ours is touched, none
+that a host has or is about to get, none without a host before the quarantine is over, and nothing of ours is left
+over.
 """
 
 from __future__ import annotations
 
 import random
 import sys
+from functools import partial
 
 from proof.rows import Outcome, Row, folder, main, seeded
 from tests.support.agent_fakes import LIMITS, FakeProvider, Unit
-from tests.support.busy_world import BusyWorld, opened
+from tests.support.busy_world import SETTINGS, BusyWorld, opened
 from tests.support.strangers import put
 
 from hybrid_drivers.model import MachineTags
 
+QUARANTINE = SETTINGS.quarantine
 CALM_LIMIT = 6 * 3600.0  # seconds
 NOT_THERE = 1000  # the first id of hosts that oned does not have
 
@@ -26,7 +29,10 @@ def story(seed: int) -> Outcome:
     """Play one run."""
     chance = random.Random(seed)
     latency = chance.choice([0.1, 2.0, 20.0])
-    with folder() as path, opened(BusyWorld(path, seed, frontends=2, idempotent=seed % 2 == 0, latency=latency)) as world:
+    tokens = seed % 2 == 0
+    made = partial(BusyWorld, frontends=2, settings=SETTINGS, idempotent=tokens, latency=latency)
+    with folder() as path, opened(made(path, seed)) as world:
+        world.judge.quarantine = QUARANTINE
         provider: FakeProvider = world.provider
         provider.list_lag = chance.uniform(0, LIMITS.settle - 2)
         provider.made_in, provider.clock_ahead = chance.uniform(0, 60), chance.choice([0, 3600, -3600])

@@ -95,16 +95,16 @@ def _something_happens(world: BusyWorld, chance: random.Random) -> None:
 
 def _people_are_done(world: BusyWorld) -> None:
     world.fuse.left = 0
-    if hasattr(world, "provider"):
+    if not isinstance(world.site, PacketSite):
         world.provider.lying = 0.0
-    else:
+    elif isinstance(world.site, PacketSite):
         world.site.knobs.change({"lying_delete": 0})
 
 
 ROWS = (
     Row(
         name="lost-replies",
-        what="lost replies 1-30 %, lists 0-120 s behind, stale reads, 404 then 200, 403 on gone, deletes that lie or are slow",
+        what="replies lost 1-30 %, lists 0-120 s late, stale reads, 404 then 200, 403 on gone, lying and slow deletes",
         runs=10_000,
         run=seeded(story),
     ),

@@ -152,7 +152,9 @@ def main(rows: Sequence[Row]) -> int:
 
 
 def _line(row: Row, result: Result, seconds: float) -> str:
-    figures = ", ".join(f"{value:g} {name}" if value < 10_000 else f"{value:,.0f} {name}" for name, value in result.figures.items())
+    figures = ", ".join(
+        f"{value:g} {name}" if value < 10_000 else f"{value:,.0f} {name}" for name, value in result.figures.items()
+    )
     verdict = "holds" if not result.violations else f"VIOLATED: {'; '.join(result.violations)}"
     return f"| {row.name} | {row.what}: {result.done} | {figures} | {verdict} | {seconds:.0f} s |"
 
@@ -174,5 +176,3 @@ def _tell_failures(row: Row, result: Result) -> None:
     for one in {one.seed: one for one in kinds.values()}.values():
         print(f"\nrow {row.name} failed: {'; '.join(one.violations)}\n{one.trace}", file=sys.stderr)
         print(f"again: python -m proof {row.name} --runs 1 --seed {one.seed}\n", file=sys.stderr, flush=True)
-
-

@@ -1,8 +1,8 @@
 """Storms: a provider or an oned that refuses for ten minutes, and many hosts at once.
 
-The packet driver with its limits of calls (20 a second, 50 at once) on the simulator's API; two front-ends on one store.
-Looked at: calls stay within the account's budget also in the second after the storm, nothing is made twice, and all
-hosts become READY in a time that is limited.
+The packet driver with its limits of calls (20 a second, 50 at once) on the simulator's API; two front-ends on one
+store. Looked at: calls stay within the account's budget also in the second after the storm, nothing is made twice,
+and all hosts become READY in a time that is limited.
 """
 
 from __future__ import annotations
@@ -137,7 +137,9 @@ def restarts(ask: Ask) -> Result:
         }
         found = _many(ask, world, took, f"{ask.runs} hosts restart monitoring", more)
         wrong = [f"hosts not monitored afterwards: {lost[:5]}"] if lost else []
-        wrong += [f"{more['calls to the provider']} calls to the provider"] if more["calls to the provider"] > 60 else []
+        wrong += (
+            [f"{more['calls to the provider']} calls to the provider"] if more["calls to the provider"] > 60 else []
+        )
         not_ready = [one for one in world.store.hosts if world.store.phase(one) != READY]
         wrong += [f"hosts not READY afterwards: {not_ready[:5]}"] if not_ready else []
         return Result(done=found.done, figures=found.figures, violations=[*found.violations, *wrong])

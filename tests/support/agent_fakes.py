@@ -458,7 +458,7 @@ class FakeProvider:
             broken=bool(unit.machine.failure),
         )
 
-    def truths(self) -> list[Truth]:
+    def truths(self) -> Sequence[Truth]:
         """Tell what all machines really are, gone ones included."""
         return [self.truth(one) for one in self.units.values()]
 

@@ -33,6 +33,7 @@ from hybrid_drivers.clock import Clock
 from hybrid_drivers.config import Location
 from hybrid_drivers.errors import HostKeyMismatch, HybridError
 from hybrid_drivers.hostconfig.configuration import Configuration
+from hybrid_drivers.hostconfig.hostkeys import HostKey, generate
 from hybrid_drivers.hostconfig.report import RunReport
 from hybrid_drivers.hostconfig.runner import SshTarget
 from hybrid_drivers.hostconfig.script import Script
@@ -219,8 +220,22 @@ def _configuration(host_id: int) -> MonitorConfiguration:
     )
 
 
-LOGIN = keys.generate(bytes(32)).public
-_generate = functools.lru_cache(maxsize=10_000)(keys.generate)  # the same for the same seed
+LOGIN = generate(bytes(32)).public
+
+
+_generated = functools.lru_cache(maxsize=10_000)(generate)  # the same for the same seed
+
+
+def _generate(seed: bytes) -> HostKey:
+    return _generated(seed)
+
+
+def _login_line(_: Path) -> str:
+    return LOGIN
+
+
+def _nothing(_: int) -> None:
+    """Do nothing."""
 
 
 class Nodes:
@@ -242,9 +257,9 @@ class Nodes:
         }
         patches = [mock.patch.object(node, name, function) for name, function in changes.items()]
         patches += [
-            mock.patch("os.fsync"),  # no power is lost here, and a disk takes its time
+            mock.patch("os.fsync", _nothing),  # no power is lost here, and a disk takes its time
             mock.patch.object(keys, "generate", _generate),
-            mock.patch.object(keys, "_public_line", lambda _: LOGIN),
+            mock.patch.object(keys, "_public_line", _login_line),
         ]
         for patch in patches:
             patch.start()

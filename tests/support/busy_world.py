@@ -10,194 +10,23 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, cast
 
-import greenlet
-from tests.support.agent_fakes import READY, Crash, FakeMonitord, FakeOned, FakeProvider, Fuse, OnedStore, Truth
-from tests.support.agent_world import Agent, Door, Nodes
+from tests.support.agent_fakes import READY, Crash, FakeProvider, Fuse, OnedStore, Truth
+from tests.support.agent_world import Nodes
+from tests.support.busy_agent import BusyAgent, SkewedClock
+from tests.support.fake_site import FakeSite, Site
 from tests.support.judge import Judge
-from tests.support.tasks import NEVER, TaskLock, Tasks
+from tests.support.tasks import Tasks
 
 from hybrid_drivers.agent.reconciler import RELEASE_WORKERS
 from hybrid_drivers.agent.settings import AgentSettings
-from hybrid_drivers.errors import HybridError, OnedUnreachable
-from hybrid_drivers.model import CreateRequest, Host, HostState, Machine, MachineState, RaftState, Template
-from hybrid_drivers.providers.base import Provider
+from hybrid_drivers.errors import HybridError
+from hybrid_drivers.model import Host, HostState, MachineState, RaftState, Template
 
 SETTINGS = AgentSettings(claim_delay=1.0, quarantine=300.0, sweep=60.0, workers=128)
 SILENCE, MONITOR = 180.0, 20.0  # seconds: monitord calls for a host not heard of for so long, looks so often
 BEACONS = 5.0  # seconds between two looks of the agent at which beacons are due
 RESTART = 5.0  # seconds until systemd starts an agent again
-
-
-class Site(Protocol):
-    """A provider as the world needs it."""
-
-    host_keys: dict[str, str]
-
-    def door(self, agent: str) -> Provider:
-        """Return the provider as one front-end's agent reaches it."""
-
-    def truths(self) -> list[Truth]:
-        """Tell what all machines really are."""
-
-    def next(self) -> float:
-        """Return when something happens there by itself."""
-
-    def happen(self) -> None:
-        """Let happen what is due."""
-
-
-class SlowDoor(Door):
-    """A door with a way to it: a call takes time before it is carried out and after."""
-
-    def __init__(self, site: FakeSite, agent: str) -> None:
-        super().__init__(site.provider, agent)
-        self._site = site
-        self.get, self.list, self.delete = (  # type: ignore[method-assign]
-            self._slow(call) for call in (self.get, self.list, self.delete)
-        )
-
-    def _slow(self, call: Callable[..., object]) -> Callable[..., object]:
-        def carried_out(*args: object) -> object:
-            self._site.way()
-            try:
-                return call(*args)
-            finally:
-                self._site.way()
-
-        return carried_out
-
-    def create(self, request: CreateRequest) -> Machine:
-        if self._provider.turn:
-            self._site.tasks.sleep(self._provider.turn)
-        request.last_look()
-        self._provider.checked(self._agent, request)
-        self._site.way()
-        try:
-            return self._provider.create(request, checked=True)
-        finally:
-            self._site.way()
-
-
-class FakeSite:
-    """The fake provider as a site; ``latency`` is the longest a message to or from it takes."""
-
-    def __init__(self, provider: FakeProvider, tasks: Tasks, latency: float) -> None:
-        self.provider, self.tasks, self.latency = provider, tasks, latency
-        self.host_keys = provider.host_keys
-
-    def way(self) -> None:
-        if self.latency:
-            self.tasks.sleep(self.latency * self.tasks.chance.random())
-
-    def door(self, agent: str) -> Provider:
-        return cast(Provider, SlowDoor(self, agent))
-
-    def truths(self) -> list[Truth]:
-        return self.provider.truths()
-
-    def next(self) -> float:
-        return NEVER
-
-    def happen(self) -> None:
-        """Do nothing: its machines are looked at when somebody asks."""
-
-
-class BusyOned(FakeOned):
-    """oned that takes its time, and may be down: its calls are counted."""
-
-    def __init__(self, world: BusyWorld, number: int) -> None:
-        super().__init__(world.store, world.fuse)
-        self._world, self._number = world, number
-
-    def _way(self, *, sent: bool = False) -> None:
-        world = self._world
-        if world.oned_latency:
-            world.tasks.sleep(world.oned_latency * world.chance.random())
-        if world.tasks.time < world.oned_down_until:
-            raise OnedUnreachable("oned gives no answer", sent=sent)
-
-    def raft_state(self) -> RaftState:
-        self._way()
-        return self._world.raft[self._number]
-
-    def host(self, host_id: int, decrypt: bool = True) -> Host:
-        self._world.oned_calls["host"] += 1
-        self._way()
-        return super().host(host_id, decrypt)
-
-    def hosts(self) -> list[Host]:
-        self._world.oned_calls["hosts"] += 1
-        self._way()
-        return super().hosts()
-
-    def update_host(self, host_id: int, template: Template, append: bool = True) -> None:
-        self._world.oned_calls["change"] += 1
-        self._way()
-        super().update_host(host_id, template, append)
-        self._way(sent=True)
-
-    def rename_host(self, host_id: int, name: str) -> None:
-        self._world.oned_calls["change"] += 1
-        self._way()
-        super().rename_host(host_id, name)
-        self._way(sent=True)
-
-
-class Heard(FakeMonitord):
-    """monitord's port of one server, which remembers when it heard of whom while it leads."""
-
-    def __init__(self, world: BusyWorld, number: int) -> None:
-        super().__init__(world.store)
-        self._world, self._number = world, number
-
-    def send(self, kind: str, host_id: int, payload: str, *, ok: bool = True) -> None:
-        world = self._world
-        if world.tasks.time < world.oned_down_until or not world.raft[self._number].leads:
-            return  # UDP: nobody is told
-        self._world.heard[host_id] = self._world.tasks.time
-        super().send(kind, host_id, payload, ok=ok)
-
-
-class SkewedClock:
-    """A front-end's own clock: it is behind or ahead, and may be set."""
-
-    def __init__(self, tasks: Tasks) -> None:
-        self._tasks, self.ahead = tasks, 0.0
-        self.monotonic, self.sleep = tasks.monotonic, tasks.sleep
-
-    def now(self) -> float:
-        return self._tasks.now() + self.ahead
-
-
-class BusyAgent(Agent):
-    """An agent with workers; ``busy`` are the keys they are at, with the tasks."""
-
-    def __init__(self, world: BusyWorld, number: int, settings: AgentSettings) -> None:
-        state = world.folder / f"agent{number}"
-        super().__init__(
-            world.store,
-            world.site.door(state.name),
-            world.clocks[number],
-            state,
-            oned=BusyOned(world, number),
-            settings=settings,
-        )
-        self.number = number
-        self.monitord = Heard(world, number)
-        self.parts.reporter.use(self.monitord)  # type: ignore[arg-type]
-        self.busy: dict[tuple[str, str], greenlet.greenlet] = {}
-        self.parked: set[tuple[str, str]] = set()
-        self.others: list[greenlet.greenlet] = []
-        for part, lock in ((self.account.machines, "_asking"), (self.leadership, "_lock"), (self.parts.peers, "_asking")):
-            setattr(part, lock, TaskLock(world.tasks))  # held over calls
-        self.next_sweep = self.next_beacons = world.tasks.time
-        self.sweeping = False
-
-    def tasks(self) -> list[greenlet.greenlet]:
-        self.others = [one for one in self.others if not one.dead]
-        return [*self.busy.values(), *self.others]
 
 
 class BusyWorld:
@@ -409,7 +238,7 @@ class BusyWorld:
         except Crash:
             self.kill(agent.number)
             return
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001 - a worker's boundary, as the queue's
             self.mistakes.append(f"{key}: {type(exc).__name__}: {exc}")
         finally:
             agent.busy.pop(key, None)
@@ -433,13 +262,13 @@ class BusyWorld:
             work()
         except Crash:
             self.kill(agent.number)
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001 - a worker's boundary, as the queue's
             self.mistakes.append(f"{type(exc).__name__}: {exc}")
 
     # --- how it stands ---
 
     def well(self) -> bool:
-        """Tell whether each host has its one working machine, there are no others of ours, and nobody is at anything."""
+        """Tell whether each host has its one working machine, there are no others of ours, and no work is left."""
         alive = {one.id: one for one in self.ours() if one.state is not MachineState.GONE}
         hosts, leads = self.store.hosts.values(), self.agents[self.leader]
         ready = all(self.store.phase(one.id) == READY and one.template.text("TOTALCPU") == "800" for one in hosts)
@@ -482,5 +311,3 @@ def opened(world: BusyWorld) -> Iterator[BusyWorld]:
         yield world
     finally:
         world.close()
-
-

@@ -18,7 +18,7 @@ from tests.support.agent_fakes import Truth, host_key
 from tests.support.tasks import NEVER
 
 from hybrid_drivers.model import MachineState
-from hybrid_drivers.providers.base import Provider, ProviderEntry
+from hybrid_drivers.providers.base import Provider, ProviderEntry, Setting
 from hybrid_drivers.providers.packet import states
 from hybrid_drivers.providers.packet.provider import PacketProvider
 from hybrid_drivers.sandbox import simulator as simulators
@@ -54,6 +54,13 @@ class AtOnce(Executor):
         return Future()
 
 
+class NoServer:
+    """Stands for the simulator's HTTP server."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        self.url = BASE
+
+
 class Replied:
     """As much of ``requests.Response`` as the HTTP core looks at."""
 
@@ -77,9 +84,7 @@ class Session:
     def __init__(self, site: PacketSite) -> None:
         self._site = site
 
-    def request(
-        self, method: str, url: str, *, params: Mapping[str, str] | None, json: object, **_: object
-    ) -> Replied:
+    def request(self, method: str, url: str, *, params: Mapping[str, str] | None, json: object, **_: object) -> Replied:
         request = Request(
             method=method,
             target=url,
@@ -129,7 +134,7 @@ class PacketSite:
         self.host_keys: dict[str, str] = {}
         self.knobs = Knobs(seed=world.seed)
         self.fleet = SeenFleet(self, self.knobs)
-        with mock.patch.object(simulators, "HttpServer"):
+        with mock.patch.object(simulators, "HttpServer", NoServer):
             api = PacketApi(self.fleet, token=TOKEN, project=PROJECT)
             self.simulator = Simulator(api, self.knobs, clock=world.tasks)
         self.answers: Counter[int] = Counter()  # by status
@@ -148,7 +153,8 @@ class PacketSite:
         return reply
 
     def door(self, agent: str) -> Provider:
-        settings = {"endpoint": BASE, "token": Secret(TOKEN), "project": PROJECT, "rate": self._rate}
+        settings: dict[str, Setting] = {"endpoint": BASE, "token": Secret(TOKEN), "project": PROJECT}
+        settings["rate"] = self._rate
         entry = ProviderEntry(name="acme", driver="packet", settings=settings, limits={"settle": self._settle})
         made = PacketProvider(entry, clock=self.world.tasks, state_dir=Path("/nowhere"))
         cast(Any, made)._client._api._session = Session(self)

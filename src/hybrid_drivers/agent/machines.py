@@ -65,7 +65,7 @@ class AccountMachines:
             return self._snapshot
 
     def _serves(self, not_before: float) -> bool:
-        """Tell whether the last answer is new enough, and not of a time that is still to come: the clock was set back."""
+        """Tell whether the last answer is new enough, and not of a time still to come: the clock was set back."""
         return not_before <= self._snapshot.asked_at <= self._clock.now()
 
     def _ask(self) -> None:

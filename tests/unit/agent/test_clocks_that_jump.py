@@ -9,7 +9,7 @@ from tests.support.agent_fakes import READY, FakeProvider
 from tests.support.busy_world import BusyWorld, opened
 from tests.support.strangers import put
 
-from hybrid_drivers.model import MachineTags, MachineState
+from hybrid_drivers.model import MachineState, MachineTags
 
 
 @pytest.mark.parametrize("jump", [3600.0, -3600.0])
