@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.agent_fakes import READY, FakeProvider
@@ -69,3 +71,32 @@ def test_a_create_that_waits_for_its_turn_is_not_sent_after_another_took_the_hos
     world.pass_time(600)
     assert world.store.phase(host_id) == READY
     assert world.judge.violations() == {}
+
+
+def test_a_note_of_long_ago_does_not_take_the_machine_of_a_host_that_works(world: BusyWorld) -> None:
+    """Agent 0 was killed right after it had noted to give back a machine that failed for a moment."""
+    provider: FakeProvider = world.provider
+    provider.doomed = 1
+    agent = world.agent(0)
+    ordinary = agent.oned.update_host
+
+    def dies_after_the_note(*args: Any) -> None:
+        if agent.parts.departures.all():
+            world.kill(0)
+            world.tasks.suspend()
+        ordinary(*args)
+
+    agent.oned.update_host = dies_after_the_note  # type: ignore[method-assign, assignment]
+    host_id = world.create_host()
+    while world.agents[0] is not None:
+        world.pass_time(1)
+    world.dead.clear()  # that server stays down for long
+    unit = provider.units["m1"]
+    unit.machine = replace(unit.machine, failure="")
+    world.lead(1)
+    world.pass_time(600)
+    assert world.store.phase(host_id) == READY
+    world.store.place(host_id, (7,))
+    world.lead(0)
+    world.pass_time(600)
+    assert (world.mistakes, world.judge.violations(), world.judge.deleted) == ([], {}, 0)
