@@ -93,7 +93,7 @@ class Renting:
         seen = view.record
         now = records.read(self._parts.oned.host(seen.host.id))
         if (now.intent, now.deploy_id) != (seen.intent, seen.deploy_id):
-            raise TransientError("another front-end's agent works on the host, too; looking again")
+            raise TransientError(f"host {seen.host.name} was changed while it was looked at; it is looked at again")
 
     def create(self, view: View, step: decision.Create) -> Pause:
         """Ask the provider for the machine of the intent.
