@@ -47,7 +47,7 @@ ROWS = (
     Row(
         name="model",
         what="random actions of people, provider and crashes against a model",
-        runs=220,
+        runs=235,  # a million steps
         run=seeded(story, f"searches of {STORIES} stories"),
     ),
 )
