@@ -6,13 +6,15 @@ WORKERS ?= $(shell expr 2 \* $$(nproc))
 CONTRACT_WORKERS ?= $(shell expr 3 \* $$(nproc))
 # The tests on real machines wait for those. Each worker has a yard of its own, and a file's tests share machines.
 E2E_WORKERS ?= 3
+# The part of its runs that each row of the proof does.
+SCALE ?= 1
 BIN := .venv/bin
 SHELL_SCRIPTS = install.sh .ci/run $(shell grep -rlE '^\#!/bin/(ba)?sh' remotes share)
 # Without it each worker and each tool would compile all tests and the package again.
 export PYTHONDONTWRITEBYTECODE :=
 ROOT := $(shell [ "$$(id -u)" -eq 0 ] && echo yes)
 
-.PHONY: help setup packages demo test unit contract e2e long lint format bench wheels clean
+.PHONY: help setup packages demo test unit contract e2e long lint format bench proof wheels clean
 
 help:
 	@echo "make demo [HOSTS=n]   rent, configure, watch and give back n hosts in the sandbox"
@@ -20,6 +22,7 @@ help:
 	@echo "make long             what takes minutes: every system as a real machine, every way to keep a network"
 	@echo "make lint             formatting, lint, types, shell scripts;  make format  corrects formatting"
 	@echo "make bench            the benchmarks, one figure or ratio each"
+	@echo "make proof            what shows that nothing leaks and nothing doubles: a table; SCALE=0.01 a part of it"
 	@echo "make wheels           Python packages for install.sh --wheels, for a front-end without network"
 	@echo "make clean            remove what these targets made"
 
@@ -65,11 +68,14 @@ format: setup
 bench: setup
 	@for one in bench/*.py; do echo "== $$one"; $(BIN)/python "$$one" || exit 1; done
 
+proof: setup
+	$(BIN)/python -m proof --scale $(SCALE) --json proof.json
+
 wheels: setup
 	rm -rf build
 	$(BIN)/python -m pip wheel -qq --disable-pip-version-check -w dist/wheels '.[ec2]'
 	@echo "copy this folder to the front-end and run there: sudo ./install.sh --wheels dist/wheels"
 
 clean:
-	rm -rf .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist src/*.egg-info
+	rm -rf .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist proof.json src/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -6,7 +6,7 @@ Nothing here does input or output, and nothing of ours is imported.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Union
 
@@ -93,6 +93,7 @@ class CreateRequest:
     ``token`` is also the idempotency token where the provider has one: 64 ASCII characters at most.
     ``user_data`` is a cloud-config document; it may hold a private host key, so it is never logged.
     ``attributes`` are the merged PROVISION attributes (upper-case keys), as ``Provider.placements`` accepted them.
+    ``last_look`` is called when the request's turn has come, right before it leaves; what it raises stops the create.
     """
 
     token: str
@@ -101,6 +102,7 @@ class CreateRequest:
     placement: Placement
     attributes: Mapping[str, str]
     user_data: str = field(repr=False, default="")
+    last_look: Callable[[], None] = field(repr=False, compare=False, default=lambda: None)
 
 
 # --- oned's objects ---------------------------------------------------------------------------------------------

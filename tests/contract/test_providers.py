@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -152,6 +153,15 @@ def test_a_reply_lost_after_the_work_was_done_is_an_unknown_outcome(lab: Lab) ->
     with pytest.raises(OutcomeUnknown):
         lab.provider.create(request(lab))
     assert [one.tags.token for one in listed(lab).values() if one.tags] == ["token-1"]
+
+
+def test_what_the_last_look_raises_stops_a_create(lab: Lab) -> None:
+    def look() -> None:
+        raise TransientError("another agent has the host now")
+
+    with pytest.raises(TransientError, match="another agent"):
+        lab.provider.create(replace(request(lab), last_look=look))
+    assert listed(lab) == {}
 
 
 @pytest.mark.parametrize("trouble", ["capacity", "quota", "throttled", "broken", "unavailable", "credentials"])

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import base64
 import itertools
+import random
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-
-import yaml
 
 from hybrid_drivers.agent.observed import Phase
 from hybrid_drivers.errors import (
@@ -41,6 +41,7 @@ from hybrid_drivers.oned.template import render
 from hybrid_drivers.providers.base import Limits, ProviderEntry
 
 LIMITS = Limits(settle=30, deploy=600, boot=120, delete=300, poll=5)
+HOST_KEY = re.compile(r"ed25519_public: ?(?:\"([^\"]+)\"|([^\n}]+))")
 
 
 class Crash(BaseException):
@@ -238,8 +239,39 @@ class Unit:
     stopped: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """A machine as it really is, whatever the provider's answers say."""
+
+    id: str
+    host_id: int
+    owner: str
+    token: str
+    born: float
+    state: MachineState
+    broken: bool = False  # it fails, or will
+
+    @property
+    def usable(self) -> bool:
+        """Tell whether somebody could work on it, now or soon."""
+        return self.state in (MachineState.STARTING, MachineState.RUNNING) and not self.broken
+
+
+class Witness:
+    """Sees what is really made and deleted at a provider, in the moment it happens."""
+
+    def made(self, truth: Truth) -> None:
+        """See that a machine is there."""
+
+    def deleting(self, truth: Truth) -> None:
+        """See that a machine is asked to be given back."""
+
+
 class FakeProvider:
-    """A provider with the troubles of real ones, each a plain attribute."""
+    """A provider with the troubles of real ones, each a plain attribute.
+
+    Counts (``lost_replies``) are of the next ones, parts (``lost``) of all, as the simulators' knobs have both.
+    """
 
     takes_user_data = True
 
@@ -258,14 +290,27 @@ class FakeProvider:
         self.stranger_deleted = False
         self.switch_failures = 0  # machines that are not switched on
         self.switched_on = 0
+        self.chance = random.Random(0)
+        self.lost = self.lying = self.refusing = 0.0  # parts: replies to changes, deletes, calls
+        self.retry_after: float | None = None  # what refusals name
+        self.stale = 0.0  # seconds: how old what a read tells may be, another age each time
+        self.turn = 0.0  # seconds until a create's turn comes: the account's rate limit
+        self.clock_ahead = 0.0  # seconds: of the provider's clock, which times of creation are from
+        self.made_in = 20.0  # seconds until a machine runs
+        self.witness = Witness()
 
     def placements(self, attributes: Mapping[str, str]) -> tuple[Placement, ...]:
         return tuple(Placement(plan=plan, place="here") for plan in attributes["PLAN"].split(","))
 
-    def create(self, request: CreateRequest) -> Machine:
-        self._refuse()
+    def checked(self, agent: str, request: CreateRequest) -> None:
+        """Fail when an agent asks for a machine without its intent in oned."""
         intent = self.store.intents.get(request.tags.host_id, {})
-        assert (intent.get("AGENT"), intent.get("TOKEN")) == (self.agent, request.token), "create without own intent"
+        assert (intent.get("AGENT"), intent.get("TOKEN")) == (agent, request.token), "create without own intent"
+
+    def create(self, request: CreateRequest, *, checked: bool = False) -> Machine:
+        self._refuse()
+        if not checked:
+            self.checked(self.agent, request)
         if self.idempotent_create:
             known = next((one for one in self.units.values() if one.token == request.token), None)
             if known:
@@ -273,12 +318,19 @@ class FakeProvider:
         if request.placement.plan in self.sold_out:
             raise CapacityExhausted(f"acme: {request.placement.plan} is sold out")
         unit = self.new(request)
-        self.fuse.around(lambda: self.units.update({unit.machine.id: unit}))
+
+        def effect() -> None:
+            self.witness.made(self.truth(unit))
+            self.units[unit.machine.id] = unit
+
+        self.fuse.around(effect)
         if self.deadly_replies:
             self.deadly_replies -= 1
             raise Crash
         if self.lost_replies:
             self.lost_replies -= 1
+            raise OutcomeUnknown("acme: no answer to the create")
+        if self._strikes(self.lost):
             raise OutcomeUnknown("acme: no answer to the create")
         return self._shown(unit)
 
@@ -290,11 +342,11 @@ class FakeProvider:
             state=MachineState.STARTING,
             tags=request.tags,
             plan=request.placement.plan,
-            created=now,
+            created=now + self.clock_ahead,
             addresses=(Address(address=f"192.0.2.{number % 250}", family=4, public=True),),
         )
-        self.host_keys[machine.addresses[0].address] = yaml.safe_load(request.user_data)["ssh_keys"]["ed25519_public"]
-        unit = Unit(machine, request.token, now, now + 20, now + self.list_lag)
+        self.host_keys[machine.addresses[0].address] = host_key(request.user_data)
+        unit = Unit(machine, request.token, now, now + self.made_in, now + self.list_lag)
         if self.doomed:
             self.doomed -= 1
             unit.machine = replace(machine, failure="it broke")
@@ -304,19 +356,19 @@ class FakeProvider:
 
     def get(self, machine_id: str) -> Machine:
         self._refuse()
-        unit = self.units.get(machine_id)
-        if unit is None or self._shown(unit).state is MachineState.GONE:
+        unit, at = self.units.get(machine_id), self._as_of()
+        if unit is None or at < unit.created or self._shown(unit, at).state is MachineState.GONE:
             raise MachineGone(f"acme: there is no machine {machine_id}")
-        return self._shown(unit)
+        return self._shown(unit, at)
 
     def list(self, owner: str) -> Sequence[Machine]:
         self._refuse()
-        now = self.clock.now()
+        at = self._as_of()
         if self.blinks:
             self.blinks -= 1
             return []
-        shown = [one for one in self.units.values() if one.visible_at <= now < one.hidden_at]
-        return [self._shown(one) for one in shown if one.machine.tags and one.machine.tags.owner == owner]
+        shown = [one for one in self.units.values() if one.visible_at <= at < one.hidden_at]
+        return [self._shown(one, at) for one in shown if one.machine.tags and one.machine.tags.owner == owner]
 
     def delete(self, machine_id: str) -> None:
         self._refuse()
@@ -331,10 +383,15 @@ class FakeProvider:
             assert recorded != machine_id or not host.vm_ids, "deleted under virtual machines"
         if self._shown(unit).state is MachineState.STARTING:
             raise WrongState("acme: it is being made")
+        self.witness.deleting(self.truth(unit))
         if self.lies:
             self.lies -= 1
             return
+        if self._strikes(self.lying):
+            return
         self.fuse.around(lambda: self._end(unit))
+        if self._strikes(self.lost):
+            raise TransientError("acme: no answer to the delete")
 
     def power_on(self, machine_id: str) -> None:
         self._refuse()
@@ -363,15 +420,24 @@ class FakeProvider:
         if self.refusals:
             self.refusals -= 1
             raise TransientError("acme: HTTP 503")
+        if self._strikes(self.refusing):
+            raise TransientError("acme: HTTP 503", self.retry_after)
 
-    def _shown(self, unit: Unit) -> Machine:
-        now = self.clock.now()
+    def _strikes(self, part: float) -> bool:
+        return part > 0 and self.chance.random() < part
+
+    def _as_of(self) -> float:
+        """Return the time that a read tells of: replicas of the provider's are behind each other."""
+        return self.clock.now() - (self.stale * self.chance.random() if self.stale else 0.0)
+
+    def _shown(self, unit: Unit, at: float | None = None) -> Machine:
+        at = self.clock.now() if at is None else at
         state = MachineState.RUNNING
-        if now >= unit.gone_at:
+        if at >= unit.gone_at:
             state = MachineState.GONE
-        elif unit.deleted is not None:
+        elif unit.deleted is not None and at >= unit.deleted:
             state = MachineState.DELETING
-        elif now < unit.running_at:
+        elif at < unit.running_at:
             state = MachineState.STARTING
         elif unit.machine.failure:
             state = MachineState.FAILED
@@ -379,10 +445,34 @@ class FakeProvider:
             state = MachineState.STOPPED
         return replace(unit.machine, state=state)
 
+    def truth(self, unit: Unit) -> Truth:
+        """Tell what a machine really is."""
+        tags = unit.machine.tags
+        return Truth(
+            id=unit.machine.id,
+            host_id=tags.host_id if tags else -1,
+            owner=tags.owner if tags else "",
+            token=unit.token,
+            born=unit.created,
+            state=self._shown(unit).state,
+            broken=bool(unit.machine.failure),
+        )
+
+    def truths(self) -> Sequence[Truth]:
+        """Tell what all machines really are, gone ones included."""
+        return [self.truth(one) for one in self.units.values()]
+
     def alive(self) -> Sequence[Machine]:
         """Return what still costs money."""
         machines = [self._shown(one) for one in self.units.values()]
         return [one for one in machines if one.state is not MachineState.GONE]
+
+
+def host_key(user_data: str) -> str:
+    """Return the host key that user-data gives a machine."""
+    found = HOST_KEY.search(user_data)
+    assert found, "user-data without a host key"
+    return (found[1] or found[2]).strip()
 
 
 READY = Phase.READY.value

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import heapq
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,7 +13,7 @@ from unittest import mock
 
 from tests.support.agent_fakes import READY, Crash, FakeMonitord, FakeOned, FakeProvider, Fuse, OnedStore, VirtualClock
 
-from hybrid_drivers.agent import node
+from hybrid_drivers.agent import keys, node
 from hybrid_drivers.agent.accounts import Account, Accounts
 from hybrid_drivers.agent.collector import Collector
 from hybrid_drivers.agent.departures import Departures
@@ -27,44 +29,75 @@ from hybrid_drivers.agent.reconciler import Reconciler
 from hybrid_drivers.agent.release import Release
 from hybrid_drivers.agent.reporter import Reporter
 from hybrid_drivers.agent.settings import AgentSettings, Settings
+from hybrid_drivers.clock import Clock
 from hybrid_drivers.config import Location
 from hybrid_drivers.errors import HostKeyMismatch, HybridError
 from hybrid_drivers.hostconfig.configuration import Configuration
+from hybrid_drivers.hostconfig.hostkeys import HostKey, generate
 from hybrid_drivers.hostconfig.report import RunReport
 from hybrid_drivers.hostconfig.runner import SshTarget
 from hybrid_drivers.hostconfig.script import Script
-from hybrid_drivers.model import HostState, RaftState
+from hybrid_drivers.model import CreateRequest, HostState, Machine, RaftState
 from hybrid_drivers.oned.actions import StartMonitor, StopMonitor
 from hybrid_drivers.oned.api import Oned
 from hybrid_drivers.oned.monitord import Monitord
 from hybrid_drivers.oned.process import failure
 from hybrid_drivers.oned.xml import MonitorConfiguration
+from hybrid_drivers.providers.base import Provider
 
 SWEEP = 60.0
+MOMENT = 0.001  # seconds: so much passes at least between two looks
+SETTINGS = AgentSettings(claim_delay=4.0, quarantine=120.0, sweep=SWEEP)
 PROBES = b"<MONITOR_MESSAGES><SYSTEM_HOST>VE9UQUxDUFU9IjgwMCIK</SYSTEM_HOST></MONITOR_MESSAGES>"  # TOTALCPU="800"
 
 
 class Appointments:
     """The work queue without threads: what is due, and when."""
 
-    def __init__(self, clock: VirtualClock) -> None:
+    def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.due: dict[Key, float] = {}
+        self._heap: list[tuple[float, Key]] = []
 
     def ask(self, key: Key, delay: float = 0.0) -> None:
-        self.due[key] = min(self.due.get(key, float("inf")), self.clock.monotonic() + delay)
+        when = self.clock.monotonic() + delay
+        if when < self.due.get(key, float("inf")):
+            self.due[key] = when
+            heapq.heappush(self._heap, (when, key))
 
     def keys(self) -> set[Key]:
         return set(self.due)
 
+    def next(self) -> float:
+        """Return when the next key is due."""
+        while self._heap and self.due.get(self._heap[0][1]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else float("inf")
+
     def take(self) -> Key | None:
         """Return a key whose time has come, the earliest first."""
-        ready = [(when, key) for key, when in self.due.items() if when <= self.clock.monotonic()]
-        if not ready:
+        if self.next() > self.clock.monotonic():
             return None
-        key = min(ready)[1]
+        key = heapq.heappop(self._heap)[1]
         del self.due[key]
         return key
+
+
+class Door:
+    """The provider as one front-end's agent reaches it: who acts is known there."""
+
+    def __init__(self, provider: FakeProvider, agent: str) -> None:
+        self._provider, self._agent = provider, agent
+        self.entry, self.limits = provider.entry, provider.limits
+        self.idempotent_create, self.takes_user_data = provider.idempotent_create, provider.takes_user_data
+        self.placements, self.get, self.list = provider.placements, provider.get, provider.list
+        self.delete, self.power_on, self.power_off = provider.delete, provider.power_on, provider.power_off
+        self.reboot, self.reset = provider.reboot, provider.reset
+
+    def create(self, request: CreateRequest) -> Machine:
+        request.last_look()
+        self._provider.agent = self._agent
+        return self._provider.create(request)
 
 
 class OneAccount:
@@ -92,13 +125,23 @@ class OneAccount:
 class Agent:
     """One front-end's agent: the real pieces on the fakes. A new one on the same ``state`` is the agent restarted."""
 
-    def __init__(self, store: OnedStore, provider: FakeProvider, clock: VirtualClock, state: Path, fuse: Fuse) -> None:
+    def __init__(
+        self,
+        store: OnedStore,
+        provider: Provider,
+        clock: Clock,
+        state: Path,
+        *,
+        oned: FakeOned,
+        settings: AgentSettings = SETTINGS,
+        queue: Appointments | None = None,
+    ) -> None:
         state.mkdir(parents=True, exist_ok=True)
-        self.name, self.provider, self.fuse = state.name, provider, fuse
-        self.oned = FakeOned(store, fuse)
+        self.name = state.name
+        self.oned = oned
         self.monitord = FakeMonitord(store)
-        oned = cast(Oned, self.oned)
-        owner = Owner(oned, 0, state / "owner.id", clock)
+        door = cast(Oned, oned)
+        owner = Owner(door, 0, state / "owner.id", clock)
         account = Account(provider.entry, provider, owner(), clock)
         root = state / "one"
         reporter = Reporter(clock)
@@ -107,9 +150,9 @@ class Agent:
             agent_id=self.name,
             started=clock.now(),
             location=Location.from_environment({"ONE_LOCATION": str(root), "HOME": str(state)}),
-            settings=Settings(agent=AgentSettings(claim_delay=4.0, quarantine=120.0, sweep=SWEEP)),
+            settings=Settings(agent=settings),
             clock=clock,
-            oned=oned,
+            oned=door,
             owner=owner,
             accounts=cast(Accounts, OneAccount(account)),
             departures=Departures(state / "departures"),
@@ -117,8 +160,9 @@ class Agent:
             keys=FrontEndKeys(state, state),
             configuration=b"<MONITOR_CONFIGURATION/>",
         )
-        self.queue = Appointments(clock)
-        self.reconciler = Reconciler(self.parts, Leadership(oned, clock))
+        self.account, self.leadership = account, Leadership(door, clock)
+        self.queue = queue or Appointments(clock)
+        self.reconciler = Reconciler(self.parts, self.leadership)
         self.reconciler.queue = cast(WorkQueue, self.queue)
         self.reconciler.release = Release(self.parts, self.queue.ask)
         self.reconciler._executor = Executor(self.parts, self.reconciler.node, self.queue.ask)
@@ -130,7 +174,6 @@ class Agent:
 
     def work(self) -> bool:
         """Do what is due, one key; tell whether there was one."""
-        self.provider.agent = self.name
         key = self.queue.take()
         if key is None:
             return False
@@ -141,7 +184,6 @@ class Agent:
         return True
 
     def sweep(self) -> None:
-        self.provider.agent = self.name
         try:
             self.collector.sweep()
         except HybridError:
@@ -149,7 +191,6 @@ class Agent:
 
     def start_monitor(self, host_id: int) -> None:
         """Be called by oned for a host, and give oned the answer."""
-        self.provider.agent = self.name
         host = self.oned.host(host_id)
         call = StartMonitor(host_id=host_id, host_name=host.name, configuration=_configuration(host_id))
         try:
@@ -160,7 +201,6 @@ class Agent:
 
     def stop_monitor(self, host_id: int) -> None:
         """Be told that a host is offline or gone."""
-        self.provider.agent = self.name
         try:
             self.monitoring.stop(StopMonitor(host_id=host_id, host_name="edge", configuration=_configuration(host_id)))
         except HybridError:
@@ -180,11 +220,29 @@ def _configuration(host_id: int) -> MonitorConfiguration:
     )
 
 
+LOGIN = generate(bytes(32)).public
+
+
+_generated = functools.lru_cache(maxsize=10_000)(generate)  # the same for the same seed
+
+
+def _generate(seed: bytes) -> HostKey:
+    return _generated(seed)
+
+
+def _login_line(_: Path) -> str:
+    return LOGIN
+
+
+def _nothing(_: int) -> None:
+    """Do nothing."""
+
+
 class Nodes:
     """What happens on machines: everything works, unless it is told to be unreachable or to fail."""
 
-    def __init__(self, provider: FakeProvider) -> None:
-        self.provider = provider
+    def __init__(self, host_keys: dict[str, str]) -> None:
+        self.host_keys = host_keys  # address -> the key its machine shows
         self.trouble: list[HybridError] = []
         self.runs: list[tuple[str, bool, int]] = []  # address, whether it was only a look, number of steps
 
@@ -198,6 +256,11 @@ class Nodes:
             "stop_probes": lambda *_: None,
         }
         patches = [mock.patch.object(node, name, function) for name, function in changes.items()]
+        patches += [
+            mock.patch("os.fsync", _nothing),  # no power is lost here, and a disk takes its time
+            mock.patch.object(keys, "generate", _generate),
+            mock.patch.object(keys, "_public_line", _login_line),
+        ]
         for patch in patches:
             patch.start()
         return patches
@@ -207,23 +270,23 @@ class Nodes:
     ) -> RunReport:
         if self.trouble:
             raise self.trouble.pop()
-        if self.provider.host_keys[target.address] not in target.host_keys:
+        if self.host_keys[target.address] not in target.host_keys:
             raise HostKeyMismatch(f"{target.address} shows another host key")
         steps = [part.steps for part in configuration.parts if isinstance(part, Script)]
         self.runs.append((target.address, check_only, sum(map(len, steps))))
         return RunReport(steps=(), seconds=0.0)
 
     def configure(
-        self, target: SshTarget, keys: node.Delivered, prepare: Callable[[], Configuration], **hooks: Any
+        self, target: SshTarget, delivered: node.Delivered, prepare: Callable[[], Configuration], **hooks: Any
     ) -> RunReport:
         if self.trouble:
             raise self.trouble.pop()
-        if self.provider.host_keys[target.address] not in keys.pinned:
+        if self.host_keys[target.address] not in delivered.pinned:
             raise HostKeyMismatch(f"{target.address} shows another host key")
         hooks["on_contact"]()
         fresh = f"ssh-ed25519 fresh{target.address}"
-        hooks["pin"]((self.provider.host_keys[target.address], fresh))
-        self.provider.host_keys[target.address] = fresh
+        hooks["pin"]((self.host_keys[target.address], fresh))
+        self.host_keys[target.address] = fresh
         hooks["pin"]((fresh,))
         prepare()
         return RunReport(steps=(), seconds=0.0)
@@ -241,7 +304,7 @@ class World:
         self.folder, self.clock, self.fuse = folder, VirtualClock(), Fuse()
         self.store = OnedStore()
         self.provider = FakeProvider(self.clock, self.fuse, self.store, idempotent=idempotent)
-        self.nodes = Nodes(self.provider)
+        self.nodes = Nodes(self.provider.host_keys)
         self.raft = [RaftState.SOLO if frontends == 1 else RaftState.LEADER] + [RaftState.FOLLOWER] * (frontends - 1)
         self.agents: list[Agent | None] = [None] * frontends
         self._patches = self.nodes.patch()
@@ -269,13 +332,15 @@ class World:
         """Return the agent of a front-end, started when it was dead."""
         made = self.agents[number]
         if made is None:
-            made = Agent(self.store, self.provider, self.clock, self.folder / f"agent{number}", self.fuse)
+            state = self.folder / f"agent{number}"
+            door = cast(Provider, Door(self.provider, state.name))
+            made = Agent(self.store, door, self.clock, state, oned=FakeOned(self.store, self.fuse))
             self.agents[number] = made
             self._tell()
         return made
 
     def pass_time(self, seconds: float) -> None:
-        """Let time pass in small steps; agents that live work and sweep."""
+        """Let time pass; agents that live work and sweep when it is time."""
         until = self.clock.now() + seconds
         while True:
             for number, agent in enumerate(self.agents):
@@ -283,7 +348,13 @@ class World:
                     self.attend(number)
             if self.clock.now() >= until:
                 return
-            self.clock.sleep(min(1.0, until - self.clock.now()))
+            self.clock.sleep(max(MOMENT, min(self._next(), until) - self.clock.now()))
+
+    def _next(self) -> float:
+        """Return when an agent has something to do next."""
+        times = [agent.queue.next() for agent in self.agents if agent is not None]
+        leader = self.agents[self.leader]
+        return min([*times, leader.next_sweep] if leader is not None else times, default=float("inf"))
 
     def attend(self, number: int) -> None:
         """Let one agent do all that is due now."""

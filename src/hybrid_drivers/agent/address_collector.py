@@ -46,12 +46,12 @@ class AddressCollector:
 
     def report(self) -> dict[str, object]:
         """Return what the last look found, for ``onehybrid gc``; what is no unix time is in seconds."""
-        now = self._parts.clock.now()
-        blocks = []
+        clock, blocks = self._parts.clock, []
         for key, told in list(self._watched.items()):
             if (since := self._orphans.get(key)) is not None:
-                left = max(0, round(since + float(str(told["watched"])) - now))
-                blocks.append({**told, "since": since, "released_in": left})
+                waited = clock.monotonic() - since
+                left = max(0, round(float(str(told["watched"])) - waited))
+                blocks.append({**told, "since": clock.now() - waited, "released_in": left})
         return {"blocks": blocks, "released_blocks": list(self._released), "unasked": self._unasked}
 
     def sweep(self, *, now_due: bool = False, look_only: bool = False) -> None:
@@ -116,12 +116,10 @@ class AddressCollector:
         return release and bool(due) and not self._parts.owner.held() and self._release(due)
 
     def _is_due(self, key: str, block: Block, watched: float) -> bool:
-        now = self._parts.clock.now()
+        now = self._parts.clock.monotonic()  # a clock that is set must not end the quarantine
         since = self._orphans.setdefault(key, now)
         if since == now:
             log.warning("address block %s (%s) has our tag but no address range in oned", key, block.network)
-        elif since > now:  # the clock was set back
-            self._orphans[key] = since = now
         return now - since >= watched
 
     def _release(self, due: list[tuple[PublicAddresses, str, Block]]) -> bool:

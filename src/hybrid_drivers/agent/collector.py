@@ -46,7 +46,7 @@ class Collector:
     def __init__(self, parts: Parts, reconciler: Reconciler) -> None:
         self._parts = parts
         self._reconciler = reconciler
-        self._orphans: dict[str, float] = {}  # account/machine -> when it was first seen without a host
+        self._orphans: dict[str, float] = {}  # account/machine -> when first seen without a host, clock.monotonic()
         self._strays: dict[str, Stray] = {}
         self._stopped: list[dict[str, object]] = []
         self._counted: list[dict[str, object]] = []  # of each account: its machines with our tag
@@ -175,10 +175,10 @@ class Collector:
         self._strays = {key: found for key, found in self._strays.items() if key in seen}
 
     def _quarantine(self, account: Account, machine: Machine, reason: str, *, release: bool) -> None:
-        now = self._parts.clock.now()
+        now = self._parts.clock.monotonic()  # a clock that is set must not end the quarantine
         key = f"{account.name}/{machine.id}"
-        since = self._orphans.setdefault(key, now)
-        if since == now:
+        waited = now - self._orphans.setdefault(key, now)
+        if not waited:
             log.warning("machine %s at %s %s", machine.id, account.name, reason)
         wait = max(self._parts.settings.agent.quarantine, account.provider.limits.settle)
         name = machine.tags.name if machine.tags else ""
@@ -188,12 +188,12 @@ class Collector:
             name=name,
             reason=reason,
             created=machine.created,
-            since=since,
+            since=self._parts.clock.now() - waited,
             watched=wait,
         )
         if not release or self._parts.owner.held():
             return
-        if now - since >= wait and machine.tags is not None and self._still_stray(machine, machine.tags.host_id):
+        if waited >= wait and machine.tags is not None and self._still_stray(machine, machine.tags.host_id):
             self._reconciler.release.machine(account, machine, machine.tags.host_id, machine.tags.name)
             self._released.append({"provider": account.name, "machine": machine.id, "name": name})
             del self._orphans[key], self._strays[key]

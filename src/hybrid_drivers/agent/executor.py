@@ -158,6 +158,7 @@ class Executor:
             self._tell_who_waits(host_id, step.problem or _held(view.observed))
             self._keep_problem(view.record, step.problem or view.memory.problem or upkeep.problem)
             return upkeep.wait if step.problem or view.memory.problem else self._capacity(view, upkeep.wait)
+        self._parts.reporter.forget(host_id)  # it is another agent's: with our beacons oned would never call us for it
         self._tell_who_waits(host_id, _held(view.observed))
         return None
 

@@ -57,12 +57,16 @@ class AccountMachines:
         Raises:
             ProviderError: the provider could not be asked.
         """
-        if self._snapshot.asked_at >= not_before:
+        if self._serves(not_before):
             return self._snapshot
         with self._asking:
-            if self._snapshot.asked_at < not_before:
+            if not self._serves(not_before):
                 self._ask()
             return self._snapshot
+
+    def _serves(self, not_before: float) -> bool:
+        """Tell whether the last answer is new enough, and not of a time still to come: the clock was set back."""
+        return not_before <= self._snapshot.asked_at <= self._clock.now()
 
     def _ask(self) -> None:
         asked_at = self._clock.now()

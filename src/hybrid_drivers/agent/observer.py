@@ -84,8 +84,8 @@ class Observer:
             upkeep=upkeep_of(parts, record),
             machines=machines,
             looked_at=looked_at,
-            absent_since=memory.absent_since,
-            uncertain_since=memory.uncertain_since,
+            absent_since=self._on_the_wall(memory.absent_since),
+            uncertain_since=self._on_the_wall(memory.uncertain_since),
             running_since=memory.running_since,
             stopped_since=memory.stopped_since,
             leaving=record.deploy_id in parts.departures.machine_ids(),
@@ -103,6 +103,11 @@ class Observer:
         )
         return View(record=record, spec=spec, memory=memory, observed=observed)
 
+    def _on_the_wall(self, since: float | None) -> float | None:
+        """Return when that was by the wall clock as it goes now, however it was set meanwhile."""
+        clock = self._parts.clock
+        return None if since is None else clock.now() - (clock.monotonic() - since)
+
     def _own_key(self, record: HostRecord) -> bool:
         intent = record.intent
         if intent is None or record.deploy_id:
@@ -115,7 +120,7 @@ class Observer:
         if record.deploy_id:
             memory.uncertain_since = None
         elif record.intent and record.intent.token not in memory.own_tokens and memory.uncertain_since is None:
-            memory.uncertain_since = self._parts.started  # an earlier run may have asked just before it ended
+            memory.uncertain_since = self._parts.begun  # an earlier run may have asked just before it ended
 
     def _machines(
         self, record: HostRecord, spec: Spec | None, memory: HostMemory, now: float
@@ -137,7 +142,7 @@ class Observer:
         if recorded is not None or not record.deploy_id:
             memory.absent_since = None
         elif memory.absent_since is None:
-            memory.absent_since = now
+            memory.absent_since = self._parts.clock.monotonic()
         running = recorded is not None and recorded.state is MachineState.RUNNING
         memory.running_since = (memory.running_since or now) if running else None
         stopped = recorded is not None and recorded.state is MachineState.STOPPED

@@ -29,7 +29,7 @@ class HostMemory:
     looked_from: float  # only provider answers asked for after this count
     called_at: float = float("-inf")  # when oned last called us for it
     own_tokens: set[str] = field(default_factory=set)  # of intents this process wrote
-    uncertain_since: float | None = None
+    uncertain_since: float | None = None  # this and the next on the clock that is never set: what follows costs money
     absent_since: float | None = None
     running_since: float | None = None
     stopped_since: float | None = None
@@ -67,12 +67,14 @@ class Parts:
     configuration: bytes = b""  # monitord's XML, of whatever host it came for last
     wishes: Wishes = field(default_factory=Wishes)
     peers: Peers = field(init=False)
+    begun: float = field(init=False)  # ``started`` on the clock that is never set
     _memories: dict[int, HostMemory] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         """Make what follows from the others."""
         self.peers = Peers(self.oned, self.clock)
+        self.begun = self.clock.monotonic()
 
     def memory(self, host_id: int) -> HostMemory:
         """Return what is known of the host, beginning anew when nothing is."""

@@ -6,13 +6,14 @@ import logging
 from dataclasses import replace
 
 from hybrid_drivers.agent import peers
+from hybrid_drivers.agent import record as records
 from hybrid_drivers.agent.accounts import Account
 from hybrid_drivers.agent.decision import Look
 from hybrid_drivers.agent.departures import Departure
 from hybrid_drivers.agent.leaving import Delete, Forget, Leaving, release_step
 from hybrid_drivers.agent.parts import Parts
 from hybrid_drivers.agent.queue import Ask
-from hybrid_drivers.errors import ConfigError, OutcomeUnknown
+from hybrid_drivers.errors import ConfigError, NoSuchObject, OutcomeUnknown
 from hybrid_drivers.model import Machine, MachineState
 
 NO_ACCOUNT_PAUSE = 60.0  # seconds until a provider entry that is missing is looked for again
@@ -84,6 +85,12 @@ class Release:
                 missing=departure.missing,
             )
         )
+        if isinstance(step, Delete) and self._is_used(departure):
+            log.warning(
+                "host %s works with machine %s, which was to be given back", departure.name, departure.machine_id
+            )
+            self._parts.departures.drop(departure)
+            return None
         if isinstance(step, Delete):
             return self._delete(departure, account)
         if isinstance(step, Forget):
@@ -111,6 +118,22 @@ class Release:
         elif machine is not None and machine.state is not MachineState.GONE and departure.missing:
             departure = self._parts.departures.update(departure, missing=0)
         return departure, machine, snapshot.asked_at
+
+    def _is_used(self, departure: Departure) -> bool:
+        """Tell whether a READY host has the machine: another front-end's agent may have kept what this one gave up.
+
+        A note outlives the agent that wrote it, and that it acts again may take until its server leads the next time.
+
+        Raises:
+            OnedError: oned cannot be asked.
+        """
+        if departure.host_id < 0:
+            return False  # a 5.12 tool's
+        try:
+            record = records.read(self._parts.oned.host(departure.host_id))
+        except NoSuchObject:
+            return False
+        return record.ready and record.deploy_id == departure.machine_id
 
     def _delete(self, departure: Departure, account: Account) -> float:
         log.info("host %s: giving machine %s back to %s", departure.name, departure.machine_id, account.name)

@@ -20,7 +20,7 @@ from hybrid_drivers.agent.queue import Ask
 from hybrid_drivers.agent.record import HostRecord
 from hybrid_drivers.agent.reporter import Shown
 from hybrid_drivers.agent.spec import Spec
-from hybrid_drivers.errors import CapacityExhausted, OutcomeUnknown, TokenSpent
+from hybrid_drivers.errors import CapacityExhausted, OutcomeUnknown, TokenSpent, TransientError
 from hybrid_drivers.model import CreateRequest, Machine, MachineTags, Template
 from hybrid_drivers.oned.template import readable
 
@@ -45,10 +45,11 @@ class Renting:
         """Write an intent of ours, or put our name on another agent's."""
         parts, host = self._parts, view.record.host
         if step.take_over is not None:
+            self._check_unchanged(view)
             intent = replace(step.take_over, agent=parts.agent_id, since=parts.clock.now())
             parts.oned.update_host(host.id, records.taken_over(view.record, intent))
             if not view.record.deploy_id:
-                view.memory.uncertain_since = intent.since
+                view.memory.uncertain_since = parts.clock.monotonic()
             if not view.record.ready:
                 view.memory.monitoring = True  # the other agent may still finish it, but will not start its probes
             log.info("host %s (%s): taken over from another front-end's agent", host.id, host.name)
@@ -58,6 +59,7 @@ class Renting:
 
     def _open_intent(self, view: View, attempt: int, problem: str = "", *, sold_out: bool = False) -> Intent:
         parts, host = self._parts, view.record.host
+        self._check_unchanged(view)
         token = hashlib.sha256(f"{parts.owner()}:{host.id}:{attempt}".encode()).hexdigest()[:32]
         intent = Intent(
             token=token,
@@ -79,6 +81,20 @@ class Renting:
         log.info("host %s (%s): intent %s, attempt %d", host.id, host.name, token, attempt)
         return intent
 
+    def _check_unchanged(self, view: View) -> None:
+        """Look once more, so that what another front-end's agent wrote since the look is not written over.
+
+        After a change of leaders both agents believe for some seconds that they lead (``leadership.AGE``), and asking
+        the provider, between the look at a host and a write, may take longer than ``claim_delay``.
+
+        Raises:
+            TransientError: the intent or the machine of the host is another one now.
+        """
+        seen = view.record
+        now = records.read(self._parts.oned.host(seen.host.id))
+        if (now.intent, now.deploy_id) != (seen.intent, seen.deploy_id):
+            raise TransientError(f"host {seen.host.name} was changed while it was looked at; it is looked at again")
+
     def create(self, view: View, step: decision.Create) -> Pause:
         """Ask the provider for the machine of the intent.
 
@@ -86,7 +102,7 @@ class Renting:
             ProviderError: no machine; after OutcomeUnknown there may be one.
         """
         parts, spec, host = self._parts, spec_of(view), view.record.host
-        request = self._request(view.record, spec, step)
+        request = self._request(view, spec, step)
         place = f"{step.placement.plan} in {step.placement.place}".removesuffix(" in ")
         parts.reporter.show(host.id, Shown(phase=Phase.DEPLOYING, step=f"asking {spec.account.name} for {place}"))
         log.info("host %s (%s): asking %s for %s", host.id, host.name, spec.account.name, place)
@@ -98,13 +114,13 @@ class Renting:
             self._open_intent(view, step.intent.attempt + 1)
             return 0.0
         except OutcomeUnknown:
-            view.memory.uncertain_since = parts.clock.now()
+            view.memory.uncertain_since = parts.clock.monotonic()
             raise
         spec.account.machines.remember(machine)
         return self.record(view, machine)
 
-    def _request(self, record: HostRecord, spec: Spec, step: decision.Create) -> CreateRequest:
-        parts, token = self._parts, step.intent.token
+    def _request(self, view: View, spec: Spec, step: decision.Create) -> CreateRequest:
+        parts, record, token = self._parts, view.record, step.intent.token
         key = parts.keys.host_key(token)
         attributes = dict(spec.attributes)
         return CreateRequest(
@@ -119,6 +135,7 @@ class Renting:
                 operators=attributes.pop("USERDATA", ""),
             ),
             attributes=attributes,
+            last_look=lambda: self._check_unchanged(view),
         )
 
     def _next_placement(self, view: View, intent: Intent, reason: str) -> Pause:

@@ -68,6 +68,7 @@ class DummyProvider:
 
     def create(self, request: CreateRequest) -> Machine:
         """Write the machine down; the same token gives the same machine."""
+        request.last_look()
         failure = self._failure(request)
         if failure and not isinstance(failure, OutcomeUnknown):
             raise failure

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import requests
@@ -54,6 +54,7 @@ class Call:
     body: Mapping[str, object] | None = field(default=None, repr=False)
     lost: type[ProviderError] = TransientError  # what silence after sending means
     hide: tuple[str, ...] = field(default=(), repr=False)
+    last_look: Callable[[], None] = field(default=lambda: None, repr=False)  # when its turn has come; may raise
 
 
 class HttpApi:
@@ -93,6 +94,7 @@ class HttpApi:
 
     def _once(self, call: Call) -> object:
         self._bucket.take()
+        call.last_look()
         started = time.monotonic()
         try:
             reply = self._exchange(call)

@@ -61,6 +61,7 @@ class StaticProvider:
 
     def create(self, request: CreateRequest) -> Machine:
         """Take a free machine; the same token gives the same one. The claim is on disk before this returns."""
+        request.last_look()
         with self._book.change() as records:
             record = next((one for one in records.values() if one.token == request.token), None)
             if record is None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 import secrets
 import ssl
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -141,7 +140,7 @@ class PacketApi:
             headers |= {
                 "X-RateLimit-Limit": f"{refusal.limit:g}",
                 "X-RateLimit-Remaining": "0",
-                "X-RateLimit-Reset": str(int(time.time() + refusal.reset) + 1),
+                "X-RateLimit-Reset": str(int(self._fleet.now() + refusal.reset) + 1),
             }
         sentence = {
             429: "Too many requests",

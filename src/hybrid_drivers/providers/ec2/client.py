@@ -70,8 +70,12 @@ class Ec2Client:
         self._lock = threading.Lock()
         self._made: EC2Client | None = None
 
-    def run_instance(self, parameters: Mapping[str, Any], what: str, user_data: str) -> Machine:
+    def run_instance(
+        self, parameters: Mapping[str, Any], what: str, user_data: str, last_look: Callable[[], None]
+    ) -> Machine:
         """RunInstances for one instance, sent once; ``user_data`` is named to keep it out of errors.
+
+        ``last_look`` is that of the request.
 
         Raises:
             OutcomeUnknown: no usable answer, so the instance may exist.
@@ -80,6 +84,7 @@ class Ec2Client:
 
         def call() -> Machine:
             self._runs.take()
+            last_look()
             reply = self._client().run_instances(**parameters)
             return states.machine(reply["Instances"][0])
 

@@ -72,7 +72,9 @@ class Ec2Provider(Ec2Addresses):
         user_data = request.user_data or found.get("USERDATA", "")
         what = f"creating {request.hostname or request.tags.name or 'an instance'}"
         try:
-            return self._client.run_instance(run_parameters(request, found, user_data), what, user_data)
+            return self._client.run_instance(
+                run_parameters(request, found, user_data), what, user_data, request.last_look
+            )
         except TokenInUse as exc:
             return self._adopted(request, exc)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 from urllib.parse import quote
 
@@ -23,8 +23,10 @@ class PacketClient:
         self._api, self._project = api, project
         self._devices = f"/projects/{quote(project, safe='')}/devices"
 
-    def create_device(self, body: Mapping[str, object], user_data: str) -> Machine:
+    def create_device(self, body: Mapping[str, object], user_data: str, last_look: Callable[[], None]) -> Machine:
         """POST a device; ``user_data``, part of ``body``, is named to keep it out of errors.
+
+        ``last_look`` is that of the request.
 
         Raises:
             OutcomeUnknown: no usable answer, so the device may exist.
@@ -38,6 +40,7 @@ class PacketClient:
             body=body,
             lost=OutcomeUnknown,
             hide=(user_data,),
+            last_look=last_look,
         )
         try:
             return states.machine(self._api.run(call))

@@ -84,7 +84,7 @@ class PacketProvider(PacketAddresses):
         }
         if user_data:
             body["userdata"] = user_data
-        return self._client.create_device(body, user_data)
+        return self._client.create_device(body, user_data, request.last_look)
 
     def get(self, machine_id: str) -> Machine:
         """GET the device.
