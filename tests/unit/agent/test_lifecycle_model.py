@@ -28,6 +28,7 @@ from hypothesis.stateful import (
 )
 from tests.support.agent_fakes import LIMITS
 from tests.support.agent_world import World
+from tests.support.examples import examples
 
 from hybrid_drivers.errors import HostUnreachable, StepFailed
 from hybrid_drivers.model import CreateRequest, HostState, MachineState, MachineTags, Placement
@@ -283,14 +284,14 @@ class LifeOfHosts(RuleBasedStateMachine):
         return f"hosts {hosts}, machines {self.world.provider.alive()}, notes {notes}"
 
 
+@pytest.mark.hypothesis
 def test_whatever_happens_it_comes_right(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)  # thousands of lines nobody reads
     run_state_machine_as_test(
         LifeOfHosts,
         settings=settings(
-            max_examples=EXAMPLES or 60,
+            max_examples=EXAMPLES or examples(30),
             stateful_step_count=30,
-            deadline=None,
             derandomize=not EXAMPLES,
             suppress_health_check=list(HealthCheck),
         ),

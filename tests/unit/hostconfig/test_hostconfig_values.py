@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.support.examples import examples
 
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.hostconfig import ansible, playbooks
@@ -41,7 +42,7 @@ TEXTS = st.one_of(st.text(), st.lists(PIECES, max_size=12).map("".join))
 SERVICES = "iptables_base_rules_services"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(80))
 @given(name=st.sampled_from(sorted(known_parameters())), text=TEXTS)
 @example(name=SERVICES, text="[tcp/22]")
 @example(name=SERVICES, text="[22]")
