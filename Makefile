@@ -53,6 +53,7 @@ e2e: setup
 	$(BIN)/pytest $(if $(ROOT),tests/e2e,$(wildcard tests/e2e/test_install*.py)) -n $(E2E_WORKERS) --dist loadfile
 
 long: setup
+	$(BIN)/pytest tests/unit -m hypothesis --hypothesis-profile long -n $(WORKERS)
 	$(BIN)/pytest tests -m long -n $(E2E_WORKERS) --dist loadfile
 
 lint: setup

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import signal
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
+from tests.support import examples
 
-# How long an example takes says how busy the computer is, and nothing else.
-settings.register_profile("anywhere", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("anywhere")
+examples.register()
+settings.load_profile("everyday")  # --hypothesis-profile chooses another afterwards
 
 
 def pytest_configure() -> None:

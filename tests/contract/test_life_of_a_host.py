@@ -9,6 +9,7 @@ import pytest
 from tests.support import lab as labs
 from tests.support.lab import (
     CREATE,
+    ONE_PROVIDER,
     PROVIDERS,
     give_back,
     quick_lab,
@@ -20,9 +21,11 @@ from tests.support.lab import (
 from hybrid_drivers.agent.observed import Phase
 from hybrid_drivers.model import HostState
 
-pytestmark = pytest.mark.parametrize("provider", PROVIDERS)
+each = pytest.mark.parametrize("provider", PROVIDERS)
+once = pytest.mark.parametrize("provider", ONE_PROVIDER)
 
 
+@each
 def test_create_offline_enable_delete(provider: str) -> None:
     with quick_lab(provider) as lab:
         host_id = lab.create("edge1")
@@ -46,6 +49,7 @@ def test_create_offline_enable_delete(provider: str) -> None:
         assert (lab.made(), labs.calls(lab, CREATE)) == (1, 1)
 
 
+@each
 def test_a_cluster_in_parallel(provider: str) -> None:
     with quick_lab(provider) as lab:
         ids = [lab.create(f"edge{number}") for number in range(6)]
@@ -57,6 +61,7 @@ def test_a_cluster_in_parallel(provider: str) -> None:
         assert lab.made() == 6
 
 
+@once
 def test_delete_while_deploying(provider: str) -> None:
     with quick_lab(provider, provisioning=60) as lab:
         host_id = lab.create("edge1")
@@ -65,6 +70,7 @@ def test_delete_while_deploying(provider: str) -> None:
         give_back(lab, host_id)
 
 
+@once
 def test_delete_before_the_machine_was_asked_for(provider: str) -> None:
     with quick_lab(provider, agent={"claim_delay": 0.8}) as lab:
         host_id = lab.create("edge1")
@@ -74,6 +80,7 @@ def test_delete_before_the_machine_was_asked_for(provider: str) -> None:
         assert lab.made() == 0
 
 
+@each
 def test_delete_while_the_create_call_runs(provider: str) -> None:
     with quick_lab(provider) as lab:
         host_id = lab.create("edge1")
@@ -86,6 +93,7 @@ def test_delete_while_the_create_call_runs(provider: str) -> None:
         lab.wait_empty()
 
 
+@once
 def test_delete_while_configuring(provider: str) -> None:
     with quick_lab(provider, provision={"PLAYBOOK": "default"}, step_delay=0.2) as lab:
         host_id = lab.create("edge1")
@@ -94,6 +102,7 @@ def test_delete_while_configuring(provider: str) -> None:
         assert lab.made() == 1
 
 
+@once
 def test_offline_while_on_the_way_makes_it_ready_but_silent(provider: str) -> None:
     with quick_lab(provider, provisioning=0.5) as lab:
         host_id = lab.create("edge1")
@@ -107,6 +116,7 @@ def test_offline_while_on_the_way_makes_it_ready_but_silent(provider: str) -> No
         assert lab.made() == 1
 
 
+@once
 def test_progress_is_told(provider: str) -> None:
     seen: list[str] = []
     with quick_lab(provider, provisioning=2.0, provision={"PLAYBOOK": "default"}, step_delay=0.05) as lab:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 
 import pytest
-from tests.support.lab import CREATE, PROVIDERS, calls, give_back, onehybrid, quick_lab, told, wait_told
+from tests.support.lab import CREATE, ONE_PROVIDER, PROVIDERS, calls, give_back, onehybrid, quick_lab, told, wait_told
 
 from hybrid_drivers.model import HostState, Template
 from hybrid_drivers.sandbox.lab import ENTRIES, Lab
@@ -89,7 +89,7 @@ def test_a_wrong_secret_is_told_without_it_and_goes_on_when_mended(provider: str
         give_back(lab, host_id)
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("provider", ONE_PROVIDER)
 def test_the_cluster_may_change_under_ready_hosts(provider: str) -> None:
     with quick_lab(provider) as lab:
         host_id = lab.create("edge1")

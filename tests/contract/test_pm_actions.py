@@ -18,6 +18,12 @@ from hybrid_drivers.sandbox.lab import Lab
 
 DRIVERS = ("packet", "ec2", "dummy", "static")
 SWITCHED = ("packet", "ec2", "dummy")  # static machines have no switch
+# What the agent does for any driver is tried with one that asks a provider and one that does not.
+TWO = pytest.mark.parametrize(
+    "bench",
+    ["packet", "static", *(pytest.param(one, marks=pytest.mark.long) for one in ("ec2", "dummy"))],
+    indirect=True,
+)
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIImPu8TaF2ShX3KAowAQPvfIxztjBHmFltobmz8FBzFq"
 
 
@@ -119,6 +125,7 @@ def test_deploy_poll_switch_cancel(bench: Bench) -> None:
     assert deploy_id in bench.refused("poll", deploy_id, *host)
 
 
+@TWO
 def test_the_collector_leaves_machines_of_hosts_not_made_yet_alone(bench: Bench) -> None:
     deploy_id = bench.said("deploy", bench.file(), "any")
     bench.lab.create("other")  # so that the agent sweeps
@@ -127,12 +134,14 @@ def test_the_collector_leaves_machines_of_hosts_not_made_yet_alone(bench: Bench)
     bench.poll(deploy_id, "a")
 
 
+@TWO
 def test_two_hosts_of_one_name_get_two_machines(bench: Bench) -> None:
     first = bench.said("deploy", bench.file(), "any")
     second = bench.said("deploy", bench.file(), "any")
     assert first != second
 
 
+@TWO
 def test_a_host_that_is_in_oned_gets_one_machine(bench: Bench) -> None:
     host_id = bench.lab.oned.allocate_host("edge1", "kvm", "kvm", bench.lab.cluster_id)
     file = bench.file(host_id=host_id)

@@ -91,7 +91,7 @@ def test_a_refused_reservation_raises_and_reserves_nothing(bench: Bench, status:
 
 
 def test_lists_may_lag(bench: Bench) -> None:
-    bench.simulator.knobs.list_lag = 0.3
+    bench.simulator.knobs.list_lag = 1.0
     made = bench.block()
     assert listed(bench) == set()
     until(lambda: listed(bench) == {made.id})

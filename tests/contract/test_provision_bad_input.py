@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.examples import examples
 from tests.support.provisions import SMALL, entry, site_of
 
 from hybrid_drivers.cli.provision.group import provision
@@ -132,7 +133,7 @@ TREES = st.recursive(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(20), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tree=st.dictionaries(st.sampled_from(WORDS[1:]), TREES, max_size=5))
 def test_any_tree_without_a_name_is_refused(tmp_path: Path, tree: dict[str, object]) -> None:
     file = tmp_path / "t"

@@ -328,8 +328,16 @@ EXPORTS = {
 
 
 @pytest.mark.usefixtures("app")
-@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
-@pytest.mark.parametrize("name", EXPORTS)
+@pytest.mark.parametrize(
+    ("name", "before"),
+    [
+        pytest.param(
+            name, before, id=f"{name}-{'before' if before else 'after'}", marks=() if one else pytest.mark.long
+        )
+        for name in EXPORTS
+        for before, one in ((False, True), (True, name == "pair-app"))  # before: with the one that makes most
+    ],
+)
 def test_an_export_killed_anywhere_is_made_once_and_finished(
     front_end: Frontend, site: Site, name: str, before: bool
 ) -> None:

@@ -15,13 +15,14 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 import pytest
-from tests.support.lab import PROVIDERS, quick_lab
+from tests.support.lab import ONE_PROVIDER, PROVIDERS, quick_lab
 from tests.support.ranges import ERROR, READY, Networks
 
 from hybrid_drivers.sandbox.frontend.template import parse
 
-KILLS = [(name, at) for name in PROVIDERS for at in (1, 2, 3)]
+KILLS = [("packet", 1), ("packet", 2), ("packet", 3), ("ec2", 2)]
 ALL_KILLS = [(name, at) for name in PROVIDERS for at in range(1, 9)]
+once = pytest.mark.parametrize("networks", ONE_PROVIDER, indirect=True)
 
 
 @pytest.fixture(params=PROVIDERS)
@@ -74,6 +75,7 @@ def asked(networks: Networks) -> int:
 # --- duplicates -------------------------------------------------------------------------------------------------------
 
 
+@once
 def test_the_same_request_twice_gets_the_same_range(networks: Networks) -> None:
     networks.lab.simulator.knobs.list_lag = 0.5
     first = answered(run(networks, "register_address_range", 7, networks.range(2)))
@@ -84,6 +86,7 @@ def test_the_same_request_twice_gets_the_same_range(networks: Networks) -> None:
     nothing_is_left(networks)  # no network came of them
 
 
+@once
 def test_the_same_request_at_once_reserves_once(networks: Networks) -> None:
     networks.lab.simulator.knobs.latency = 0.05
     with ThreadPoolExecutor(4) as pool:
@@ -92,6 +95,7 @@ def test_the_same_request_at_once_reserves_once(networks: Networks) -> None:
     assert len(networks.blocks()) == (2 if networks.driver == "ec2" else 1)
 
 
+@once
 def test_a_number_that_comes_again_after_a_restart_of_oned_is_another_request(networks: Networks) -> None:
     request = networks.range(1)
     vnet = networks.ready("one", request)
@@ -102,6 +106,7 @@ def test_a_number_that_comes_again_after_a_restart_of_oned_is_another_request(ne
     assert networks.ar(vnet)["DEPLOY_ID"] in networks.blocks()
 
 
+@once
 def test_leaving_twice_is_harmless(networks: Networks) -> None:
     ar = answered(run(networks, "register_address_range", 7, networks.range(2)))
     for number in (8, 8, 9):
@@ -117,6 +122,7 @@ def test_a_block_that_another_range_names_stays(networks: Networks) -> None:
     assert sorted(networks.blocks()) == named(networks)
 
 
+@once
 def test_asking_for_a_free_address_again_gets_the_same_one(networks: Networks) -> None:
     vnet = networks.ready("one", networks.range(2))
     ar = {key: value for key, value in networks.ar(vnet).items() if key != "ALLOCATED"}

@@ -7,13 +7,15 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from tests.support.lab import PROVIDERS, no_secret_came_out, provider_of, quick_lab
+from tests.support.lab import ONE_PROVIDER, PROVIDERS, no_secret_came_out, provider_of, quick_lab
 from tests.support.ranges import Networks
 
 from hybrid_drivers.agent.owner import ATTRIBUTE
 from hybrid_drivers.errors import AllocateRefused, OnedError
 from hybrid_drivers.model_addresses import AddressTags, ReserveRequest
 from hybrid_drivers.providers.base import PublicAddresses
+
+once = pytest.mark.parametrize("networks", ONE_PROVIDER, indirect=True)
 
 
 @pytest.fixture(params=PROVIDERS)
@@ -56,6 +58,7 @@ def test_the_life_of_a_network(networks: Networks) -> None:
     assert networks.blocks() == {}
 
 
+@once
 def test_an_address_by_name(networks: Networks) -> None:
     vnet = networks.ready("public", networks.range(2))
     wanted = str(ipaddress.IPv4Address(networks.ar(vnet)["IP"]) + 1)
@@ -64,6 +67,7 @@ def test_an_address_by_name(networks: Networks) -> None:
     assert networks.lab.frontend.events[-1].action == "ALLOCATE_ADDRESS"
 
 
+@once
 def test_many_ranges_share_nothing(networks: Networks) -> None:
     one = networks.ready("one", networks.range(2), networks.range(2))
     other = networks.ready("other", networks.range(1))
@@ -107,6 +111,7 @@ def test_inline_credentials_become_a_document_and_are_echoed_nowhere(networks: N
     no_secret_came_out(networks.lab)
 
 
+@once
 def test_what_is_wrong_is_one_sentence_in_the_network(networks: Networks) -> None:
     wrong = {
         "there is no provider 'nobody'": {"PROVIDER": "nobody"},

@@ -9,11 +9,15 @@ from pathlib import Path
 
 import pytest
 from tests.support.hybrid_vms import Guests
-from tests.support.lab import PROVIDERS, no_secret_came_out, provider_of, quick_lab
+from tests.support.lab import ONE_PROVIDER, PROVIDERS, no_secret_came_out, provider_of, quick_lab
 
 from hybrid_drivers.providers.base import PublicAddresses
 
 RECORDED = Path(__file__).parents[1] / "data/oned-7.4/actions"
+
+
+# tests/unit/agent/test_vnm.py and test_vnm_model.py try the same with each provider, in one process.
+once = pytest.mark.parametrize("guests", ONE_PROVIDER, indirect=True)
 
 
 @pytest.fixture(scope="module", params=PROVIDERS)
@@ -54,6 +58,7 @@ def test_the_life_of_a_machine(guests: Guests) -> None:
 
 
 @pytest.mark.parametrize("live", [True, False])
+@once
 def test_addresses_follow_a_migration(guests: Guests, live: bool) -> None:
     vm = guests.start(0)
     (address,) = guests.addresses(vm)
@@ -67,6 +72,7 @@ def test_addresses_follow_a_migration(guests: Guests, live: bool) -> None:
     assert guests.where() == {address: 0}
 
 
+@once
 def test_one_that_is_moved_while_it_is_off(guests: Guests) -> None:
     vm = guests.start(0)
     guests.action(vm, "poweroff")
@@ -89,6 +95,7 @@ def test_cards_come_and_go_while_it_runs(guests: Guests) -> None:
     guests.lab.wait(lambda: guests.networks.used(guests.vnet) == 1)
 
 
+@once
 def test_a_node_that_fails_is_told_and_leaves_nothing(guests: Guests) -> None:
     machines = guests.lab.machines
     machines.fail_step(guests.machine(0), "remote_post", "there is no bridge br0")  # type: ignore[attr-defined]
@@ -106,6 +113,7 @@ def test_a_node_that_fails_is_told_and_leaves_nothing(guests: Guests) -> None:
     assert len(guests.addresses(other)) == 1
 
 
+@once
 def test_a_host_that_fails_loses_its_addresses(guests: Guests) -> None:
     """Its machine does not answer; the virtual machine is made again elsewhere (the hook host_error.rb does so)."""
     vm = guests.start(0)
@@ -117,6 +125,7 @@ def test_a_host_that_fails_loses_its_addresses(guests: Guests) -> None:
     assert guests.where() == dict.fromkeys(guests.addresses(vm), 1)
 
 
+@once
 def test_hosts_that_are_not_rented_are_refused(guests: Guests) -> None:
     host = guests.lab.oned.allocate_host("own", "kvm", "kvm", guests.lab.cluster_id)
     vm = guests.make()
@@ -127,6 +136,7 @@ def test_hosts_that_are_not_rented_are_refused(guests: Guests) -> None:
 
 
 @pytest.mark.parametrize("at", [1, 2, 3])
+@once
 def test_the_agent_dies_during_a_migration(guests: Guests, at: int) -> None:
     """At the n-th call of the provider; the client asks the next agent again."""
     vm = guests.start(0)
@@ -155,6 +165,7 @@ def test_lost_replies_while_it_starts_and_moves(guests: Guests) -> None:
     no_secret_came_out(guests.lab)
 
 
+@once
 def test_what_is_deleted_by_force_is_cleaned_or_swept(guests: Guests) -> None:
     vm = guests.start(0)
     guests.lab.machines.power_off(guests.machine(0))
@@ -164,6 +175,7 @@ def test_what_is_deleted_by_force_is_cleaned_or_swept(guests: Guests) -> None:
     guests.lab.machines.power_on(guests.machine(0))
 
 
+@once
 def test_what_goes_somewhere_without_a_lease_is_taken_away(guests: Guests) -> None:
     """An assignment that nobody has in oned; a machine that ends meanwhile is the reason to look."""
     vm = guests.start(0)
@@ -178,6 +190,7 @@ def test_what_goes_somewhere_without_a_lease_is_taken_away(guests: Guests) -> No
     guests.lab.wait(lambda: guests.where() == {address: 0})
 
 
+@once
 def test_the_same_call_twice_and_at_once(guests: Guests) -> None:
     vm = guests.start(0)
     with ThreadPoolExecutor(4) as pool:

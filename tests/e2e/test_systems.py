@@ -1,4 +1,4 @@
-"""The default playbook on each supported system that can be run for real: Debian 13 always, Ubuntu by ``make long``.
+"""The default playbook on each supported system that can be run for real, by ``make long``.
 
 Debian 12 is what ``test_hostconfig.py`` runs on.
 """

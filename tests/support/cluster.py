@@ -146,7 +146,7 @@ def ping(node: Node, address: str, options: str = "") -> bool:
 def pinging(node: Node, address: str) -> Iterator[None]:
     """Have the guest of ``node`` ping all the time; not one answer may be missing."""
     node.says(f"ip netns exec guest ping -i 0.05 -W 1 {address} >/tmp/ping 2>&1 & echo $! >/tmp/ping.pid")
-    assert until(lambda: node.says("grep -c 'bytes from' /tmp/ping || true").strip() not in ("", "0"), 5)
+    assert until(lambda: node.says("grep -c 'bytes from' /tmp/ping || true").strip() not in ("", "0"))
     yield
     summary = node.says("sleep 0.3; kill -INT $(cat /tmp/ping.pid); sleep 0.2; cat /tmp/ping")
     assert " 0% packet loss" in summary, summary

@@ -1,6 +1,7 @@
 """SSH to a host: pinned host key, one key to log in with, a time limit on everything.
 
-The only importer of paramiko. The commands sent say what they are, so that a stand-in can answer them:
+The only importer of paramiko, which is loaded at the first connection: it costs 0.1 s, and the command line imports
+this module without ever connecting. The commands sent say what they are, so that a stand-in can answer them:
 ``sh -s hybrid-configure apply|check`` (``script.py``), ``sh -s hybrid-stage-host-key`` and
 ``sh -s hybrid-activate-host-key`` (``hostkeys.sh``), ``grep -qsxF 'DIGEST OWNER' PATH/.hybrid-checksum`` and
 ``sh -c '...' hybrid-put-tree PATH OWNER DIGEST`` (``tree.py``). A user other than root is expected to have ``sudo -n``.
@@ -19,8 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-
-import paramiko
+from typing import TYPE_CHECKING
 
 from hybrid_drivers.errors import ConfigError, HostError, HostKeyMismatch, HostUnreachable, LoginRefused
 from hybrid_drivers.hostconfig import privatekey
@@ -30,6 +30,9 @@ from hybrid_drivers.hostconfig.script import Script
 from hybrid_drivers.hostconfig.tree import pack as pack_tree
 from hybrid_drivers.hostconfig.tree import put_command, up_to_date_command
 
+if TYPE_CHECKING:
+    import paramiko
+
 _KEEPALIVE = 15  # seconds between keepalives
 _SILENCE = 60_000  # milliseconds of unacknowledged data after which the connection is dead (RFC 5482)
 _DRAIN = 0.5  # seconds to wait for output after the command has ended: a daemon it left may hold the pipe
@@ -37,11 +40,7 @@ _CHUNK = 65536
 _MOST_OUTPUT = 16 << 20  # bytes of one command's stdout, or stderr
 _RSA = ("rsa-sha2-512", "rsa-sha2-256")  # what a key of type ssh-rsa signs with (RFC 8332)
 
-_KEYS: Mapping[str, type[paramiko.PKey]] = {
-    "ed25519": paramiko.Ed25519Key,
-    "rsa": paramiko.RSAKey,
-    "ecdsa": paramiko.ECDSAKey,
-}
+_KEYS: Mapping[str, str] = {"ed25519": "Ed25519Key", "rsa": "RSAKey", "ecdsa": "ECDSAKey"}  # classes of paramiko
 # It logs tracebacks of refused and broken connections, which our errors tell in one line.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
@@ -79,9 +78,8 @@ def connect(target: SshTarget, *, timeout: float) -> Session:
         HostKeyMismatch: the server has none of the pinned keys; nothing was sent to it.
         LoginRefused: the server does not accept the key for this user.
     """
+    key = _login_key(target.private_key)
     end = time.monotonic() + timeout
-    kind, text = privatekey.read(target.private_key)
-    key = _KEYS[kind].from_private_key(io.StringIO(text))
     pinned = tuple(type_and_key(line) for line in target.host_keys)
     if not pinned and not target.trust_first:
         raise ConfigError(f"{target.address}: no SSH host key is known and trust on first use is not allowed")
@@ -94,6 +92,21 @@ def connect(target: SshTarget, *, timeout: float) -> Session:
         raise
     transport.set_keepalive(_KEEPALIVE)
     return Session(target, transport)
+
+
+def _login_key(path: Path) -> paramiko.PKey:
+    import paramiko
+
+    kind, text = privatekey.read(path)
+    made: type[paramiko.PKey] = getattr(paramiko, _KEYS[kind])
+    return made.from_private_key(io.StringIO(text))
+
+
+def _broken() -> tuple[type[Exception], ...]:
+    """Return what a call of paramiko raises when the connection broke, or never became one."""
+    from paramiko import SSHException
+
+    return SSHException, OSError, EOFError
 
 
 def answers(target: SshTarget, *, timeout: float) -> bool:
@@ -193,7 +206,7 @@ class Session:
         end = time.monotonic() + timeout
         try:
             channel = self._transport.open_session(timeout=timeout)
-        except (paramiko.SSHException, OSError, EOFError) as exc:
+        except _broken() as exc:
             raise HostUnreachable(f"{self.host}: the SSH connection is lost ({_reason(exc)})") from exc
         try:
             _start(channel, command.text, end)
@@ -201,10 +214,10 @@ class Session:
             return _receive(channel, command, end)
         except TimeoutError as exc:
             raise HostError(f"{self.host}: no end of '{command.text[:60]}' within {timeout:.0f} s") from exc
-        except (paramiko.SSHException, OSError, EOFError) as exc:
+        except _broken() as exc:
             raise HostUnreachable(f"{self.host}: the SSH connection broke ({_reason(exc)})") from exc
         finally:
-            with suppress(paramiko.SSHException, OSError, EOFError):  # must not take the place of the real error
+            with suppress(*_broken()):  # must not take the place of the real error
                 channel.close()
 
 
@@ -277,19 +290,23 @@ def _drain(channel: paramiko.Channel, command: _Command) -> None:
 
 
 def _open(target: SshTarget, end: float) -> paramiko.Transport:
+    import paramiko
+
     try:
         sock = socket.create_connection((target.address, target.port), timeout=_left(end))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else each small answer waits 40 ms for an ACK
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SILENCE)
         return paramiko.Transport(sock)
-    except (OSError, paramiko.SSHException) as exc:
+    except _broken() as exc:
         raise HostUnreachable(f"{target.address}: no SSH on port {target.port} ({_reason(exc)})") from exc
 
 
 def _exchange_keys(
     transport: paramiko.Transport, target: SshTarget, pinned: tuple[tuple[str, str], ...], end: float
 ) -> None:
+    from paramiko.ssh_exception import IncompatiblePeer
+
     if pinned:
         kinds = [sign for kind, _ in pinned for sign in (_RSA if kind == "ssh-rsa" else (kind,))]
         transport.get_security_options().key_types = tuple(dict.fromkeys(kinds))
@@ -298,8 +315,8 @@ def _exchange_keys(
         transport.banner_timeout = transport.handshake_timeout = _left(end)
         transport.start_client(timeout=_left(end))
         shown = transport.get_remote_server_key()
-    except (paramiko.SSHException, OSError, EOFError) as exc:
-        if isinstance(exc, paramiko.ssh_exception.IncompatiblePeer) and "host key" in str(exc):
+    except _broken() as exc:
+        if isinstance(exc, IncompatiblePeer) and "host key" in str(exc):
             raise HostKeyMismatch(wrong) from exc
         raise HostUnreachable(f"{target.address}: no SSH key exchange ({_reason(exc)})") from exc
     if pinned and (shown.get_name(), shown.get_base64()) not in pinned:
@@ -307,13 +324,15 @@ def _exchange_keys(
 
 
 def _log_in(transport: paramiko.Transport, target: SshTarget, key: paramiko.PKey, end: float) -> None:
+    from paramiko import AuthenticationException
+
     refused = f"{target.address}: login as {target.user} with the key {target.private_key} is refused"
     try:
         transport.auth_timeout = _left(end)
         transport.auth_publickey(target.user, key)
-    except (paramiko.SSHException, OSError, EOFError) as exc:
+    except _broken() as exc:
         # paramiko calls a connection lost meanwhile an authentication failure too.
-        if isinstance(exc, paramiko.AuthenticationException) and transport.is_active() and "timeout" not in str(exc):
+        if isinstance(exc, AuthenticationException) and transport.is_active() and "timeout" not in str(exc):
             raise LoginRefused(refused) from exc
         raise HostUnreachable(f"{target.address}: the connection broke during login ({_reason(exc)})") from exc
     if not transport.is_authenticated():

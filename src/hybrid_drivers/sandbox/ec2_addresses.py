@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import threading
 from collections.abc import Mapping, Sequence
+from itertools import islice
 
 from hybrid_drivers.sandbox import ec2_select as select
 from hybrid_drivers.sandbox import ec2_views as views
@@ -156,8 +157,9 @@ class Addresses:
     def _free(self, unit: views.Instance, count: int) -> list[str]:
         if not count:
             raise Failure("MissingParameter", "Either the addresses or their count must be given")
-        hosts = list(self.interfaces.subnet_of(unit).v4)[4:-1]
-        found = [str(one) for one in hosts if self.interfaces.holder(str(one)) is None][:count]
+        network = self.interfaces.subnet_of(unit).v4
+        hosts = map(str, islice(network, 4, network.num_addresses - 1))
+        found = list(islice((one for one in hosts if self.interfaces.holder(one) is None), count))
         if len(found) < count:
             raise Failure("InsufficientFreeAddressesInSubnet", "The subnet has not enough free addresses")
         return found

@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from hybrid_drivers.config import Location
+from hybrid_drivers.errors import NoSuchObject
 from hybrid_drivers.model import Host, Template
 from hybrid_drivers.oned.api import Oned
 from hybrid_drivers.oned.objects import Objects
+from hybrid_drivers.oned.xml import parse_host
 from hybrid_drivers.sandbox.ec2_api import Ec2Simulator
 from hybrid_drivers.sandbox.frontend import Frontend
 from hybrid_drivers.sandbox.knobs import Knobs
@@ -138,8 +140,12 @@ class Lab:
         return Objects(self.oned)
 
     def host(self, host_id: int) -> Host:
-        """Return a host."""
-        return self.oned.host(host_id)
+        """Return a host as oned would; many wait by asking for it, so there is no call. Raises: NoSuchObject."""
+        try:
+            document = self.frontend.host_xml(host_id)
+        except KeyError:
+            raise NoSuchObject(f"host {host_id}: there is none") from None
+        return parse_host(document, f"host {host_id}")
 
     # --- what a test looks at -----------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Union
 from uuid import uuid4
 
@@ -130,7 +131,7 @@ class Blocks:
         if any(one.kind == "public_ipv6" and one.metro == metro for one in self._all.values()):
             return
         number = sorted(catalogue.METROS).index(metro)
-        network = list(_V6.subnets(new_prefix=56))[number]
+        network = next(islice(_V6.subnets(new_prefix=56), number, None))
         now = self._fleet.now()
         block = Reservation(
             kind="public_ipv6", network=network, metro=metro, facility="", created=now, visible_from=now

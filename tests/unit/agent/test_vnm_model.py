@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from tests.support.examples import examples
 from tests.support.vnm_world import Cut, vnm_world
 
 from hybrid_drivers.errors import HostUnreachable, HybridError
@@ -219,16 +220,15 @@ class Ec2Events(Events):
     provider = "ec2"
 
 
+@pytest.mark.hypothesis
 @pytest.mark.parametrize("kind", [Events, Ec2Events], ids=lambda kind: kind.provider)
 def test_any_sequence_of_events(kind: type[Events]) -> None:
     """None is lost: whatever happened, the reservation is still what it was."""
-    examples = {"packet": 10, "ec2": 6}[kind.provider]
     run_state_machine_as_test(
         kind,
         settings=settings(
-            max_examples=examples,
+            max_examples=examples({"packet": 8, "ec2": 4}[kind.provider]),
             stateful_step_count=25,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
             derandomize=True,
             database=None,

@@ -163,7 +163,7 @@ def test_what_is_no_ssh_server_is_unreachable_in_time(sshd: Sshd, says: bytes | 
     began = time.monotonic()
     with server_that(says) as port, pytest.raises(HostUnreachable, match=r"127\.0\.0\.1: no SSH"):
         connect(replace(sshd.target, port=port), timeout=1.0)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
 
 
 def test_a_closed_port_is_unreachable(sshd: Sshd) -> None:
@@ -268,7 +268,7 @@ def test_a_server_that_hangs_does_not_hang_us(session: Session) -> None:
             session.run("true", timeout=1.0)
     finally:
         os.kill(pid, signal.SIGCONT)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
 
 
 def test_time_spent_sending_counts(session: Session) -> None:

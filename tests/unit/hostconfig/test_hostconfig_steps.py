@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.examples import examples
 
 from hybrid_drivers.hostconfig import primitives
 from hybrid_drivers.hostconfig.script import preamble
@@ -39,7 +40,7 @@ AWKWARD = [
 @pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
 def test_any_text_is_one_word_to_a_real_shell(shell: list[str]) -> None:
     @given(st.lists(TEXT, min_size=1, max_size=4))
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=examples(30))
     def check(values: list[str]) -> None:
         script = f"set -- {words(*values)}\nprintf '%s\\0' \"$@\"\n"
         done = subprocess.run([*shell, "-s"], input=script.encode(), capture_output=True, check=True)
@@ -91,7 +92,7 @@ def test_any_content_gets_into_a_file_unchanged(shell: list[str], tmp_path: Path
     owner = me()
 
     @given(TEXT)
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=examples(12))
     def check(content: str) -> None:
         step = primitives.file("r", str(path), content, mode="640", owner=owner, name="n")
         if (content and snippet(shell, step, "check").returncode != 0) or not content:

@@ -10,12 +10,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.examples import examples
 
 from hybrid_drivers.hostconfig.hostkeys import HostKey, generate
 
 
 @given(st.binary(min_size=32, max_size=32))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(15))
 def test_the_same_seed_gives_the_same_bytes_and_a_whole_key(seed: bytes) -> None:
     key = generate(seed)
     assert key == generate(seed)

@@ -12,7 +12,7 @@ from contextlib import suppress
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.oned.replay import FakeClock, unused_port
 
@@ -125,7 +125,6 @@ def test_with_a_key_the_payload_is_encrypted(udp: socket.socket, key: str) -> No
         assert decode_message(line, rsa.generate_private_key(65537, 1024)).payload != payload
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.text(max_size=400), st.booleans(), st.integers(min_value=-1, max_value=10**9))
 def test_messages_read_back(payload: str, ok: bool, host_id: int) -> None:
     for public, private in ((None, None), (KEY.public_key(), KEY)):

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.examples import examples
 from tests.support.provider_site import AWS_6, EQUINIX_6, PACKET, ProviderSite, provider_site
 from tests.support.providers import CANARY
 
@@ -267,7 +268,7 @@ def told(tree: Table) -> str:
     return "x.yaml"
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60))
 @given(node=st.dictionaries(st.sampled_from(["driver", "provider", "connection", "name", "token", "region"]), NODES))
 def test_whatever_stands_there_is_an_entry_or_a_sentence(node: dict[str, object]) -> None:
     tree = parse_yaml(json.dumps(node), "x.yaml")

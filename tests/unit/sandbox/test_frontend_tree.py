@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -35,6 +37,32 @@ def test_install_sh_puts_our_executables_into_it(tmp_path: Path) -> None:
     assert os.access(script, os.X_OK)
     assert 'NAME          = "provision"' in (tmp_path / "one/etc/monitord.conf").read_text()
     assert 'VNMAD_LOCAL_ACTIONS="elastic-post elastic-clean ' in (tmp_path / "one/etc/vmm_exec/vmm_execrc").read_text()
+
+
+@pytest.mark.skipif(tree.CHECKOUT is None, reason="not run from a checkout")
+def test_a_copy_is_what_install_sh_would_have_put_there(tmp_path: Path) -> None:
+    """The second tree on is a copy, each with a password of its own; a folder with something in it gets install.sh."""
+    copied, installed = tmp_path / "one", tmp_path / "other"
+    tree.build(copied, tree.CHECKOUT)
+    (installed / "etc").mkdir(parents=True)
+    tree.build(installed, tree.CHECKOUT)
+    assert tree.session(copied) != tree.session(installed)
+    here, there = record(copied), record(installed)
+    assert [one.replace(str(copied), str(installed)) for one in here] == list(there)
+    for path, told in here.items():
+        kind, _, digest = told.partition(" ")
+        at = Path(path)
+        if kind != "link" and at.is_file():
+            assert digest == hashlib.sha256(at.read_bytes()).hexdigest(), path
+        assert not at.is_symlink() or str(installed) not in os.readlink(at)
+    command = ["sh", str(tree.CHECKOUT / "install.sh"), "-d", str(copied), "-r"] if tree.CHECKOUT else []
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    assert not (copied / "lib/hybrid").exists()
+
+
+def record(location: Path) -> dict[str, str]:
+    files: dict[str, str] = json.loads((location / "lib/hybrid/manifest.json").read_text())["files"]
+    return files
 
 
 def test_a_failing_install_sh_is_told(tmp_path: Path) -> None:

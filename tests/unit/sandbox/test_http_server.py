@@ -59,11 +59,12 @@ def test_a_connection_is_kept_for_several_requests(server: HttpServer) -> None:
 
 def test_replies_do_not_wait_for_delayed_acknowledgements(server: HttpServer) -> None:
     session = requests.Session()
-    session.get(server.url, timeout=5)
-    start = time.monotonic()
-    for _ in range(20):
+    times = []
+    for _ in range(41):
+        start = time.monotonic()
         session.get(server.url, timeout=5)
-    assert time.monotonic() - start < 0.7  # 40 ms each when Nagle meets a delayed ACK
+        times.append(time.monotonic() - start)
+    assert sorted(times)[20] < 0.035  # 40 ms when Nagle meets a delayed ACK; a few may wait for the processor
     session.close()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -132,6 +134,17 @@ def test_a_closed_yard_ends_its_process_and_says_so(tmp_path: Path) -> None:
     assert not Path(f"/proc/{yard.pid}").exists()
     with pytest.raises(SandboxError, match="closed"):
         yard.prepare("a", "a.example.org", "")
+
+
+def test_yards_are_processes_apart(tmp_path: Path) -> None:
+    one, other = LightMachines(tmp_path), LightMachines(tmp_path)
+    os.kill(one.pid, signal.SIGKILL)
+    with pytest.raises(SandboxError, match="process of the light machines is gone"):
+        one.running("1")
+    assert not other.running("1")
+    for yard in (one, other):
+        yard.close()
+        assert not Path(f"/proc/{yard.pid}").exists()
 
 
 def test_an_unknown_kind_names_the_known_ones(tmp_path: Path) -> None:

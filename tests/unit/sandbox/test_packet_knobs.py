@@ -163,7 +163,7 @@ def test_every_reply_takes_the_latency(account: Account) -> None:
     account.knobs(latency=0.1)
     start = time.monotonic()
     account.call("GET", "/plans")
-    assert 0.1 <= time.monotonic() - start < 1
+    assert 0.1 <= time.monotonic() - start < 10
 
 
 def test_calls_are_counted_by_template(account: Account) -> None:

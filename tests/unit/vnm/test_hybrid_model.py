@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from remotes.vnm.alias_sdnat.alias_sdnat import Rule, read_vm
 from remotes.vnm.hybrid.hybrid_node import ACTIONS, Run
+from tests.support.examples import examples
 from tests.support.nat_lab import document
 from tests.support.node_tables import NodeTables
 from tests.unit.vnm.test_hybrid_node import on_host
@@ -134,5 +135,5 @@ class Hosts(RuleBasedStateMachine):
             assert cards or host.everything() == self.bare[number]
 
 
-Hosts.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+Hosts.TestCase.settings = settings(max_examples=examples(20), stateful_step_count=25)
 TestHosts = Hosts.TestCase

@@ -9,6 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from remotes.vnm.alias_sdnat.alias_sdnat import filters_of, translation
+from tests.support.examples import examples
 from tests.support.nat_tables import NatTables
 from tests.unit.vnm.test_sdnat_actions import act, comments
 from tests.unit.vnm.test_sdnat_document import ALIAS, NIC
@@ -135,5 +136,5 @@ class Host(RuleBasedStateMachine):
             assert sorted(shown) == sorted(machine.rules)
 
 
-Host.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+Host.TestCase.settings = settings(max_examples=examples(20), stateful_step_count=25)
 TestHost = Host.TestCase

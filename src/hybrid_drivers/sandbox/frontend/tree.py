@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import secrets
 import shutil
 import subprocess
 import sys
+import tempfile
+import threading
+from functools import cache
 from pathlib import Path
 
 from hybrid_drivers.errors import ConfigError
+from hybrid_drivers.sandbox.frontend.copies import copy_tree
 from hybrid_drivers.sandbox.frontend.oned_conf import ONED_CONF
 
 _NODE = Path(__file__).resolve().parent.parent / "node"
@@ -17,6 +22,8 @@ _TOP = Path(__file__).resolve().parents[4]
 CHECKOUT = _TOP if (_TOP / "install.sh").exists() and (_TOP / "remotes").is_dir() else None
 """The repository this package is run from, None when it was installed without it."""
 _INSTALL_LIMIT = 300  # seconds
+_SECRET = ".one/one_auth"
+_making = threading.Lock()
 
 _MONITORD_CONF = """\
 # monitord of the sandbox.
@@ -84,18 +91,53 @@ def build(location: Path, repository: Path | None) -> None:
     """Make the tree, or complete it; what is there already stays.
 
     With a ``repository`` its ``install.sh -d LOCATION -l`` puts our executables into it, linked, to be run by this
-    interpreter's environment. Without one the tree has an IM called ``provision`` and no executables.
+    interpreter's environment; a tree where nothing is yet is a copy of one that was made so. Without one the tree has
+    an IM called ``provision`` and no executables.
 
     Raises:
         ConfigError: install.sh failed; the text has the last it said.
     """
+    if repository and _is_new(location):
+        copy_tree(_installed(repository), location)
+        _put_secret(location)
+    else:
+        _make(location, repository)
+
+
+def _is_new(location: Path) -> bool:
+    """Tell whether nothing is there, and what comes there will be ours: install.sh looks at the owner of the place."""
+    return not location.exists() or (not any(location.iterdir()) and location.stat().st_uid == os.geteuid())
+
+
+def _installed(repository: Path) -> Path:
+    """Return a tree with our executables and no secret, made at the first call and removed with the process."""
+    with _making:
+        return _installed_once(repository)
+
+
+@cache
+def _installed_once(repository: Path) -> Path:
+    folder, owner = Path(tempfile.mkdtemp(prefix="onehybrid-tree-")), os.getpid()
+
+    def remove() -> None:
+        if os.getpid() == owner:  # a forked child ends; the tree is not its own
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
+    location = folder / "one"
+    _make(location, repository)
+    (location / _SECRET).unlink()
+    return location
+
+
+def _make(location: Path, repository: Path | None) -> None:
     for folder in ("etc/vmm_exec", "lib", "var/remotes/im", "var/datastores", "bin", ".one"):
         (location / folder).mkdir(parents=True, exist_ok=True)
     conf = monitord_conf(location) + ("" if repository else im_mad("provision", "Provision", "one_im_sh"))
     _put(location / "etc/monitord.conf", conf)
     _put(location / "etc/oned.conf", ONED_CONF)
     _put(location / "etc/vmm_exec/vmm_execrc", VMM_EXECRC)
-    _put(location / ".one/one_auth", f"oneadmin:{secrets.token_hex(16)}\n", mode=0o600)
+    _put_secret(location)
     shutil.copytree(
         _NODE, location / "var/remotes", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", "__init__.py")
     )
@@ -105,7 +147,11 @@ def build(location: Path, repository: Path | None) -> None:
 
 def session(location: Path) -> str:
     """Return ``user:password`` of the tree's oneadmin."""
-    return (location / ".one/one_auth").read_text().strip()
+    return (location / _SECRET).read_text().strip()
+
+
+def _put_secret(location: Path) -> None:
+    _put(location / _SECRET, f"oneadmin:{secrets.token_hex(16)}\n", mode=0o600)
 
 
 def _put(path: Path, text: str, mode: int = 0o644) -> None:

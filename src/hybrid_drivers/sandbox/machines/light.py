@@ -10,13 +10,11 @@ import atexit
 import json
 import os
 import socket
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
 from hybrid_drivers.errors import SandboxError
-from hybrid_drivers.sandbox.machines import MachineAddresses
+from hybrid_drivers.sandbox.machines import MachineAddresses, light_nursery
 
 _MOST = 254 * 254
 _GATEWAY = "127.0.0.1"
@@ -36,15 +34,8 @@ class LightMachines:
         self._closed = False
         self._owner = os.getpid()
         with (work_dir / "light-machines.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "hybrid_drivers.sandbox.machines.light_server"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                start_new_session=True,
-            )
-        self.pid = self._process.pid
+            self._holder = light_nursery.start(log)
+        self.pid = self._holder.pid
         self._send({"port": self.ssh_port, "step_delay": step_delay})
         atexit.register(self.close)
 
@@ -127,14 +118,7 @@ class LightMachines:
                 return
             self._closed = True
             atexit.unregister(self.close)
-            for pipe in (self._process.stdin, self._process.stdout):
-                if pipe:
-                    pipe.close()
-            try:
-                self._process.wait(5)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+            self._holder.end()
 
     def _free_number(self) -> int:
         """Return the next number; freed ones come again only after all others."""
@@ -146,18 +130,16 @@ class LightMachines:
         raise SandboxError("no address is left for another light machine")
 
     def _send(self, message: dict[str, object]) -> None:
-        assert self._process.stdin is not None  # it was opened as a pipe
-        self._process.stdin.write(json.dumps(message) + "\n")
-        self._process.stdin.flush()
+        self._holder.orders.write(json.dumps(message) + "\n")
+        self._holder.orders.flush()
 
     def _call(self, name: str, **values: object) -> object:
         """Send one order and wait for its answer; the caller holds the lock."""
         if self._closed:
             raise SandboxError("the yard of light machines is closed")
-        assert self._process.stdout is not None  # it was opened as a pipe
         try:
             self._send({"do": name, **values})
-            line = self._process.stdout.readline()
+            line = self._holder.answers.readline()
         except BrokenPipeError:
             line = ""
         if not line:

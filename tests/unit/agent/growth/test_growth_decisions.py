@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.examples import examples
 from tests.support.growth_world import GIB, OFFERS, PLANS, GrowthWorld, Provider, Vm, burst, diurnal, sawtooth
 
 from hybrid_drivers.agent.growth.decide import decide, is_changed
@@ -401,7 +402,7 @@ def test_a_trace_keeps_the_rules_and_serves_everybody(trace: str, provider: str,
     assert len(world.hosts) == 1, "it shrinks to its floor"
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(5))
 @given(
     seed=st.integers(0, 10_000),
     policy=st.builds(
