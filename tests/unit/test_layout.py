@@ -88,7 +88,7 @@ def test_only_the_sandbox_imports_the_sandbox() -> None:
     [
         (("lxml",), ours("oned.xml")),
         (("xml", "defusedxml"), ours("oned.xml", "sandbox")),
-        (("pyone",), ()),
+        (("pyone",), ours("oned", "sandbox")),
         (("paramiko",), ours("hostconfig.runner", "sandbox")),
         (("boto3", "botocore"), ours("providers.ec2", "sandbox")),
         (("ansible",), ours("hostconfig.ansible_callback")),

@@ -1,13 +1,12 @@
 """oned's XML-RPC calls, one thin typed function each.
 
-Calls are written by the standard library's ``xmlrpc.client``, carried by ``oned.transport`` and read by ``oned.xml``.
-pyone, which writes them with the same function, is not used: docs/decisions/001.
+The client is pyone's; its transport and its generated classes are not used (docs/decisions/001): replies are read by
+``oned.xml``. pyone is imported when the first ``Oned`` is made, as that costs 140 ms.
 """
 
 from __future__ import annotations
 
 import re
-import xmlrpc.client
 from typing import Any, Final, Literal
 
 from hybrid_drivers.clock import Clock, SystemClock
@@ -59,7 +58,7 @@ class Oned:
 
     def __init__(self, endpoint: str, session: Secret, *, timeout: float = 30.0, clock: Clock | None = None) -> None:
         self._transport = Transport(endpoint, timeout)
-        self._session = session
+        self._client = _pyone_client(endpoint, session, self._transport)
         self._timeout, self._clock = timeout, clock or SystemClock()
 
     @classmethod
@@ -246,11 +245,9 @@ class Oned:
 
     def _send(self, method: str, what: str, args: tuple[object, ...]) -> Any:
         try:
-            call = xmlrpc.client.dumps((self._session.reveal(), *args), f"one.{method}", encoding="utf-8")  # type: ignore[arg-type]  # what cannot be written is refused there
+            return self._client._do_request(f"one.{method}", self._client._cast_parms(args))
         except OverflowError as exc:
             raise BadCall(f"{what}: a number in one.{method} is too large for oned") from exc
-        reply = self._transport.request(call.encode("utf-8", "xmlcharrefreplace"))
-        return reply[0] if len(reply) == 1 else reply
 
 
 def unwrap(reply: object, what: str) -> object:
@@ -285,3 +282,13 @@ def read_session(location: Location) -> Secret:
     if not lines or not lines[0].partition(":")[2]:
         raise ConfigError(f"{path} does not hold user:password on its first line")
     return Secret(lines[0].strip())
+
+
+def _pyone_client(endpoint: str, session: Secret, transport: Transport) -> Any:
+    """Make pyone's XML-RPC client with our transport in it. 7.x has its class in a module of its own."""
+    import pyone
+
+    xrpc = getattr(pyone, "server_xrpc", None)
+    client = (xrpc.OneServerXRPC if xrpc else pyone.OneServer)(endpoint, session=session.reveal())
+    client._ServerProxy__transport = transport
+    return client

@@ -1,7 +1,8 @@
 """The way of one XML-RPC call to oned and back: one connection a call, one deadline for all of it.
 
-A connection is not kept: oned's server holds a thread for each open one. No proxy variable is followed, and what was
-sent is told from what was not: docs/decisions/001 has what pyone's transport does instead.
+It stands in for the transport of pyone's client, which knows no time-out (it hands the value to
+``socket.setdefaulttimeout``, which ``requests`` overrides with none), follows proxy variables to reach 127.0.0.1, and
+cannot tell what was sent from what was not. A connection is not kept: oned's server holds a thread for each open one.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ class Transport:
         self._timeout = timeout
         self.endpoint = endpoint
 
-    def request(self, call: bytes) -> tuple[Any, ...]:
-        """Send one call and return the values of the reply.
+    def request(self, _host: str, _handler: str, request_body: bytes, verbose: bool = False) -> tuple[Any, ...]:
+        """Send one call and return the values of the reply; the signature is ``xmlrpc.client.Transport``'s.
 
         Raises:
             OnedUnreachable: no answer; ``sent`` is False when nothing of the call has left.
@@ -51,7 +52,7 @@ class Transport:
                     f"oned at {self.endpoint} cannot be reached ({_reason(exc, self._timeout)}): is it running?"
                 ) from exc
             try:
-                reply = self._exchange(connection, call, deadline)
+                reply = self._exchange(connection, request_body, deadline)
             except (OSError, http.client.HTTPException) as exc:
                 raise OnedUnreachable(
                     f"oned at {self.endpoint} gave no answer ({_reason(exc, self._timeout)})", sent=True

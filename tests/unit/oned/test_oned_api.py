@@ -262,7 +262,7 @@ def test_errors_do_not_hold_the_session() -> None:
 
 
 def test_names_taken_and_locks_keep_their_own_class() -> None:
-    """pyone's exceptions would lose these two."""
+    """pyone's exceptions would lose these two: that is why the raw reply is read."""
     for kind in (AllocateRefused, ObjectLocked, NoSuchObject):
         with serving(lambda *_, kind=kind: [False, "[one.x.y] No.", kind.code, -1, -1]) as server, pytest.raises(kind):
             client(server.url).delete_host(7)
