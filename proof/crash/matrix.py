@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from hybrid_drivers.errors import HybridError
 from proof.crash.flows import Flow, Site, Step, site
+
+from hybrid_drivers.errors import HybridError
 
 ROOT = Path(__file__).resolve().parents[2]
 CYCLE = 40.0  # seconds a restarted agent gets to converge: many times what it needs on an idle computer
