@@ -18,7 +18,8 @@ def machine(host: Host) -> str:
 
 
 def place(lab: Lab, vm_id: int) -> int | None:
-    return lab.oned.vm(vm_id).host_id
+    place = Vms(lab.oned).get(vm_id).place
+    return place.host_id if place else None
 
 
 def test_a_spot_host_is_taken_back_and_its_vm_goes_on_elsewhere() -> None:

@@ -199,13 +199,14 @@ class Oned:
         filter, first and last id, state and, left out, a query (6.10 ``RequestManagerPoolInfoFilter.cc``, 7.x
         ``VirtualMachinePoolAPI.cc``). Taken to hold what ``one.vm.info`` does (``to_xml_extended``): not recorded.
         """
-        what = "the pool of waiting virtual machines"
-        return xml.parse_vms(self.read("vmpool.infoextended", what, -2, -1, -1, 1), what)
+        return self._whole_vms("the pool of waiting virtual machines", 1)
 
-    def vm(self, vm_id: int) -> Vm:
-        """Return one, whole. Raises: NoSuchObject."""
-        what = f"virtual machine {vm_id}"
-        return xml.parse_vm(self.read("vm.info", what, vm_id, False), what)
+    def whole_vms(self) -> list[Vm]:
+        """Return all that are not done, whole, in one call, as ``waiting_vms`` does."""
+        return self._whole_vms("the pool of virtual machines", -1)
+
+    def _whole_vms(self, what: str, state: int) -> list[Vm]:
+        return xml.parse_vms(self.read("vmpool.infoextended", what, -2, -1, -1, state), what)
 
     # --- the one way to oned ---
 

@@ -223,11 +223,6 @@ def parse_vms(data: str, what: str = "oned's reply") -> list[Vm]:
     return _pool(data, "VM", what, _vm)
 
 
-def parse_vm(data: str, what: str = "oned's reply") -> Vm:
-    """Read ``<VM>``. Raises: OnedError."""
-    return _vm(parse(data, "VM", what, OnedError))
-
-
 def parse_zone(data: str, what: str = "oned's reply") -> Template:
     """Read the template of ``<ZONE>``. Raises: OnedError."""
     return parse(data, "ZONE", what, OnedError).template()

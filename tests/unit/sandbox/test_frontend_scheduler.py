@@ -89,7 +89,9 @@ def test_what_is_flagged_moves_when_there_is_room(site: Site) -> None:
     site.vms.action(vm, "resched")
     assert "<RESCHED>1</RESCHED>" in site.oned.read("vm.info", "it", vm, False)
     new = site.host()
-    site.frontend.wait_for(lambda: (site.oned.vm(vm).host_id, site.vms.get(vm).runs) == (new, True))
+    site.frontend.wait_for(
+        lambda: [(one.host_id, site.vms.get(vm).runs) for one in site.oned.whole_vms()] == [(new, True)]
+    )
     assert "<RESCHED>0</RESCHED>" in site.oned.read("vm.info", "it", vm, False)
     assert (site.oned.host(old).vm_ids, site.oned.host(new).vm_ids) == ((), (vm,))
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
 from hybrid_drivers.agent import spot
 from hybrid_drivers.agent.growth.view import Cloud
 from hybrid_drivers.agent.record import IM_MAD, read
-from hybrid_drivers.errors import NoSuchObject
 from hybrid_drivers.model import Host, Vm
 from hybrid_drivers.oned.api import Oned
 
@@ -24,17 +22,14 @@ def displaced(oned: Oned, hosts: Iterable[Host], now: float) -> list[Vm]:
     One that is on its way to another host has that as its last, and takes its room there. One that did not get away
     until the machine was gone counts on: its disks may be where the scheduler can start it from.
     """
-    found = []
+    there: dict[int, int] = {}
     for host in hosts:
         known = spot.interruption_of(read(host)) if host.im_mad == IM_MAD else None
-        if known is None or now - known.noticed > COUNTED_FOR:
-            continue
-        for vm_id in host.vm_ids:
-            with suppress(NoSuchObject):
-                vm = oned.vm(vm_id)
-                if vm.host_id == host.id and vm.state in _ON_A_HOST:
-                    found.append(vm)
-    return found
+        if known is not None and now - known.noticed <= COUNTED_FOR:
+            there.update(dict.fromkeys(host.vm_ids, host.id))
+    if not there:
+        return []
+    return [vm for vm in oned.whole_vms() if vm.host_id == there.get(vm.id, -1) and vm.state in _ON_A_HOST]
 
 
 def of_cluster(cloud: Cloud, cluster_id: int) -> Cloud:

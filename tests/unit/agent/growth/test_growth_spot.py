@@ -252,7 +252,7 @@ def test_vms_of_a_host_that_leaves_wait_until_they_are_on_their_way() -> None:
         return replace(made, **more)  # type: ignore[arg-type]
 
     vms = {1: one(1), 2: one(2, host_id=4), 5: one(5, state=8), 6: one(6, state=6)}
-    oned = cast(Oned, SimpleNamespace(vm=vms.__getitem__))
+    oned = cast(Oned, SimpleNamespace(whole_vms=lambda: list(vms.values())))
     hosts = [rented(3, NOTICE, vm_ids=(1, 2, 5, 6)), rented(4, vm_ids=(2, 7))]
     assert [found.id for found in leaving.displaced(oned, hosts, 19.0)] == [1, 5]
     cloud = Cloud(
