@@ -1,0 +1,89 @@
+"""Each place in the agent's code that changes oned or a provider is a point of the crash matrix, or says why not.
+
+``proof/crash/points.json`` are the points that the matrix found by running (``make proof``). A new effect in the code
+has none there until a flow of the matrix meets it.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+AGENT = ROOT / "src/hybrid_drivers/agent"
+ONED = ROOT / "src/hybrid_drivers/oned"
+CHANGES_ONED = {"write", "change"}
+CHANGES_PROVIDER = {
+    *("create", "delete", "power_on", "power_off", "reboot", "reset"),
+    *("reserve", "release", "assign", "unassign"),
+}
+OF_ONED = re.compile(r"(^|[._])(oned|objects)$|^Vms\(|^Objects\(|(^|[._])vms$")
+OF_PROVIDER = re.compile(r"(^|[._])(provider|addresses|power)$")
+
+ELSEWHERE: dict[str, str] = {}
+
+
+def functions(path: Path) -> Iterator[tuple[str, ast.AST]]:
+    """Yield each function of a file, by name."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield node.name, node
+
+
+def calls(node: ast.AST) -> Iterator[tuple[str, str]]:
+    """Yield the calls of methods in a function: the text of the object, and the method."""
+    for one in ast.walk(node):
+        if isinstance(one, ast.Call) and isinstance(one.func, ast.Attribute):
+            yield ast.unparse(one.func.value), one.func.attr
+
+
+def writing_methods() -> set[str]:
+    """Return the methods of our classes for oned that write, found by what they call."""
+    found = set(CHANGES_ONED)
+    for file in ("api.py", "objects.py", "vms.py", "hooks.py"):
+        for name, node in functions(ONED / file):
+            if any(
+                (method in CHANGES_ONED and "oned" in of) or of == "self"
+                for of, method in calls(node)
+                if method in CHANGES_ONED
+            ):
+                found.add(name)
+    return {one for one in found if not one.startswith("_")} | {"add_to_cluster", "remove_from_cluster"}
+
+
+def effects() -> dict[str, set[str]]:
+    """Return each function of the agent with an effect, and what it calls for that."""
+    writes = writing_methods()
+    found: dict[str, set[str]] = {}
+    for path in sorted(AGENT.rglob("*.py")):
+        module = ".".join(path.relative_to(AGENT.parent).with_suffix("").parts)
+        for name, node in functions(path):
+            for of, method in calls(node):
+                if (OF_ONED.search(of) and method in writes) or (OF_PROVIDER.search(of) and method in CHANGES_PROVIDER):
+                    found.setdefault(f"{module}.{name}", set()).add(f"{of}.{method}")
+    return found
+
+
+def met() -> set[str]:
+    """Return the places that the matrix has met."""
+    found = json.loads((ROOT / "proof/crash/points.json").read_text())
+    points = [one for drivers in found.values() for names in drivers.values() for one in names]
+    return {one.partition(" @ ")[2] for one in points}
+
+
+def test_every_effect_in_the_code_is_a_point_of_the_crash_matrix() -> None:
+    unknown = {name: sorted(how) for name, how in effects().items() if name not in met() | set(ELSEWHERE)}
+    assert not unknown, "no flow of proof/crash/flows.py meets these effects: let one do it, and run 'make proof'"
+
+
+def test_what_is_left_out_is_still_there_and_not_met() -> None:
+    assert set(ELSEWHERE) <= set(effects()) - met()
+
+
+def test_effects_are_found() -> None:
+    found = effects()
+    assert "oned.update_host" in {one.removeprefix("self._parts.") for one in found["agent.renting._open_intent"]}
+    assert len(found) > 25
