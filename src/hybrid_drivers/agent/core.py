@@ -100,6 +100,7 @@ class HybridCore:
         self._wake.set()
         self._grow_now.set()
         self.reconciler.queue.stop(timeout)
+        self.interruptions.stop()
         for thread in (self._thread, self._growth, self._watch):
             thread.join(timeout)
 

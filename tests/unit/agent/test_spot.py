@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from types import SimpleNamespace
@@ -39,12 +40,15 @@ class Cloud:
         self.dies_before = 99
         self.now, self.questions, self.broken = NOW, 0, False
         self.noted: list[int] = []
+        self.others: list[Host] = []  # before the one that all is about
+        self.refused: set[int] = set()  # hosts that oned refuses to change
 
     # oned
 
     def hosts(self) -> list[Host]:
         template = Template(self.template.items())
         return [
+            *self.others,
             Host(
                 id=7, name="h7", state=self.state, im_mad="provision", vm_mad="kvm", cluster_id=100,
                 template=template, vm_ids=tuple(sorted(self.vms)),
@@ -52,15 +56,16 @@ class Cloud:
         ]  # fmt: skip
 
     def host(self, host_id: int) -> Host:
-        assert host_id == 7
-        return self.hosts()[0]
+        return next(one for one in self.hosts() if one.id == host_id)
 
     def _call(self, call: str) -> None:
         if len(self.calls) >= self.dies_before:
             raise Killed(call)
         self.calls.append(call)
 
-    def update_host(self, _: int, template: Template) -> None:
+    def update_host(self, host_id: int, template: Template) -> None:
+        if host_id in self.refused:
+            raise ActionRefused(f"host {host_id}: not now")
         self._call("write")
         self.template.update(dict(template))
 
@@ -86,7 +91,7 @@ class Cloud:
             raise TransientError("no answer")
         return self.told
 
-    def agent(self) -> Interruptions:
+    def agent(self, patience: float = 5.0) -> Interruptions:
         """A new process: nothing is remembered but what is in oned."""
         account = SimpleNamespace(name="acme", provider=self)
         parts = SimpleNamespace(
@@ -97,7 +102,7 @@ class Cloud:
                 named=lambda name: account, for_attributes=lambda asked, _: (account, asked["TOKEN"])
             ),
         )
-        return Interruptions(cast(Parts, parts), self.noted.append)
+        return Interruptions(cast(Parts, parts), self.noted.append, patience=patience)
 
     def sweep(self) -> list[str]:
         before = len(self.calls)
@@ -105,7 +110,7 @@ class Cloud:
         return self.calls[before:]
 
     def record(self) -> spot.Interruption | None:
-        return spot.interruption_of(read(self.hosts()[0]))
+        return spot.interruption_of(read(self.hosts()[-1]))
 
 
 @pytest.fixture
@@ -124,6 +129,39 @@ def test_a_notice_is_written_down_then_the_host_is_flushed_once(cloud: Cloud) ->
     cloud.state = HostState.MONITORED  # a person enables it
     assert cloud.sweep() == []
     assert cloud.questions == 3  # one a look
+
+
+def test_an_account_that_does_not_answer_keeps_no_other_from_being_asked(cloud: Cloud) -> None:
+    answer = threading.Event()
+
+    def interruptions(owner: str) -> Mapping[str, float | None]:
+        answer.wait(60)
+        return {}
+
+    silent = SimpleNamespace(name="slow", provider=SimpleNamespace(interruptions=interruptions))
+    told = SimpleNamespace(name="acme", provider=cloud)
+    watching = cloud.agent(patience=0.05)
+    first = cloud.hosts()[0]
+    slow = Template([("PROVISION", {"RENTED_FROM": "slow", "DEPLOY_ID": "s-1"}), *list(first.template)[1:]])
+    parts = watching._parts
+    parts.accounts = SimpleNamespace(named={"slow": silent, "acme": told}.get)  # type: ignore[assignment] # a fake
+    cloud.others = [replace(first, id=3, template=slow)]
+    try:
+        watching.sweep()
+        cloud.told["m-1"] = NOW + 120
+        watching.sweep()  # the first question to the silent one is still on its way
+        assert cloud.noted == [7]
+    finally:
+        answer.set()
+
+
+def test_a_host_that_oned_refuses_to_change_keeps_no_other_from_being_flushed(cloud: Cloud) -> None:
+    first = cloud.hosts()[0]
+    cloud.others = [replace(first, id=3)]
+    cloud.told["m-1"] = NOW + 120
+    cloud.refused.add(3)
+    cloud.sweep()
+    assert cloud.noted == [7]
 
 
 def test_the_next_machine_of_the_host_has_a_notice_of_its_own(cloud: Cloud) -> None:
