@@ -38,6 +38,7 @@ class Site:
     lab: Lab
     driver: str
     kept: dict[str, int] = field(default_factory=dict)
+    guests: Guests | None = None
     machine: str = ""
     command: subprocess.Popen[bytes] | None = None
 
@@ -88,7 +89,7 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Flow:
-    """A row of wishes; ``rents``: how many machines they take.
+    """A row of wishes; ``rents``: how many machines they take, ``patience``: seconds a restarted agent gets for one.
 
     ``policy``: the cluster grows with it. ``prepare`` is done once for each laboratory, ``between`` before each turn,
     ``after`` behind it: people give back what they made.
@@ -97,6 +98,7 @@ class Flow:
     name: str
     steps: Sequence[Step]
     rents: int
+    patience: float = 40.0
     drivers: Sequence[str] = ("packet", "ec2", "static")
     agent: Mapping[str, object] = field(default_factory=dict)
     playbook: str = "dummy"
@@ -162,18 +164,16 @@ def _ready(key: str) -> Callable[[Site], None]:
 
 # --- public addresses -------------------------------------------------------------------------------------------------
 
-_GUESTS: dict[int, Guests] = {}
-
 
 def _guests(here: Site) -> Guests:
-    return _GUESTS[id(here.lab)]
+    assert here.guests is not None  # the flow's preparation made them
+    return here.guests
 
 
 def _make_guests(here: Site) -> None:
     """Rent the host that the machines with addresses run on; the network that comes with it is taken away."""
-    guests = Guests(here.lab, hosts=1, size=1)
-    guests.networks.delete(guests.vnet)
-    _GUESTS[id(here.lab)] = guests
+    here.guests = Guests(here.lab, hosts=1, size=1)
+    here.guests.networks.delete(here.guests.vnet)
 
 
 def _make_network(here: Site) -> None:
@@ -365,7 +365,13 @@ def _leave_things_behind(here: Site) -> None:
     tags = AddressTags(owner=owner, token=f"left-{number}")
     place = PLACES[here.driver]
     addresses.reserve(ReserveRequest(tags=tags, family=4, size=1, attributes=place))
-    here.lab.run("onehybrid", "gc")
+    here.kept["gc"] = here.lab.run("onehybrid", "gc").returncode
+
+
+def _collected(here: Site) -> bool:
+    if here.kept["gc"] == 1:  # not done: the agent was killed, or somebody could not be asked
+        here.kept["gc"] = here.lab.run("onehybrid", "gc").returncode
+    return here.nothing_left()
 
 
 FLOWS: Sequence[Flow] = (
@@ -400,6 +406,7 @@ FLOWS: Sequence[Flow] = (
     ),
     Flow(
         name="consolidation",
+        patience=200.0,  # a move that was written down and may have been done is tried again after two minutes
         steps=(Step(ask=_consolidate, came=_on_one_host),),
         rents=0,
         drivers=("packet",),
@@ -468,7 +475,7 @@ FLOWS: Sequence[Flow] = (
     ),
     Flow(
         name="collect",
-        steps=(Step(ask=_leave_things_behind, came=Site.nothing_left),),
+        steps=(Step(ask=_leave_things_behind, came=_collected),),
         rents=1,
         drivers=("packet", "ec2"),
     ),
