@@ -22,7 +22,7 @@ help:
 	@echo "make long             what takes minutes: every system as a real machine, every way to keep a network"
 	@echo "make lint             formatting, lint, types, shell scripts;  make format  corrects formatting"
 	@echo "make bench            the benchmarks, one figure or ratio each"
-	@echo "make proof            what shows that nothing leaks and nothing doubles: a table; SCALE=0.01 a part of it"
+	@echo "make proof            what shows that nothing leaks, doubles or comes out: a table; SCALE=0.01 a part of it"
 	@echo "make wheels           Python packages for install.sh --wheels, for a front-end without network"
 	@echo "make clean            remove what these targets made"
 

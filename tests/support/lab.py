@@ -50,11 +50,13 @@ def quick_lab(
     limits: Mapping[str, float] | None = None,
     provision: Mapping[str, str] | None = None,
     step_delay: float = 0.0,
+    secret: str = "",
     **knobs: Any,
 ) -> Iterator[Lab]:
     """Yield a laboratory with small times; at its end no secret may have come to light.
 
-    ``agent`` and ``limits`` are laid over the quick ones; other names are knobs of the provider.
+    ``agent`` and ``limits`` are laid over the quick ones; ``secret`` is the account's; other names are knobs of the
+    provider.
     """
     options = LabOptions(
         provider=provider,
@@ -62,6 +64,7 @@ def quick_lab(
         provision={"PLAYBOOK": "dummy", **(provision or {})},
         knobs=quick_knobs(**knobs),
         step_delay=step_delay,
+        secret=secret,
     )
     with Lab(options) as lab:
         lines = "".join(f"  {name}: {value}\n" for name, value in {**AGENT, **agent}.items())

@@ -15,7 +15,7 @@ from hybrid_drivers.hostconfig.runner import Session, SshTarget, answers, connec
 PROBE_CONNECT = 3.0  # seconds for a first look whether the port is open: many wait for machines that boot
 CONNECT_LIMIT = 10.0  # seconds for TCP, key exchange and login
 PROBE_LIMIT = 60.0  # seconds for run_monitord_client; one_im_sh gives up after 90
-REMOTE_SCRIPTS = "/var/tmp/one"  # noqa: S108 - OpenNebula's SCRIPTS_REMOTE_DIR, made by its own drivers too
+REMOTE_SCRIPTS = "/var/tmp/one"  # nosec B108 # noqa: S108 - OpenNebula's SCRIPTS_REMOTE_DIR, made by its own drivers too
 ONEADMIN = "oneadmin"
 
 

@@ -13,7 +13,7 @@ ONEADMIN = "oneadmin"
 HOME = "/var/lib/one"
 ID = 9869
 OWNER = f"{ONEADMIN}:{ONEADMIN}"
-REMOTES = "/var/tmp/one"  # noqa: S108 - SCRIPTS_REMOTE_DIR of oned.conf: where OpenNebula keeps its scripts on hosts
+REMOTES = "/var/tmp/one"  # nosec B108 # noqa: S108 - SCRIPTS_REMOTE_DIR of oned.conf: where OpenNebula keeps its scripts on hosts
 
 
 def oneadmin(role: str) -> list[Step]:

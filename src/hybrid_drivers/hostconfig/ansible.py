@@ -106,7 +106,7 @@ def _program(name: str) -> Path:
 
 def _check(path: Path, name: str) -> None:
     try:
-        plays = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
+        plays = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # nosec B506 # noqa: S506 - a SafeLoader
     except OSError as exc:
         raise ConfigError(f"playbook '{name}': {path} cannot be read ({exc.strerror})") from exc
     except (yaml.YAMLError, UnicodeDecodeError) as exc:

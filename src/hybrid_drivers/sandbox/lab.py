@@ -24,11 +24,11 @@ from hybrid_drivers.model import Host, Template
 from hybrid_drivers.oned.api import Oned
 from hybrid_drivers.oned.objects import Objects
 from hybrid_drivers.oned.xml import parse_host
-from hybrid_drivers.sandbox.ec2_api import Ec2Simulator
+from hybrid_drivers.sandbox.ec2_api import SECRET_ACCESS_KEY, Ec2Simulator
 from hybrid_drivers.sandbox.frontend import Frontend
 from hybrid_drivers.sandbox.knobs import Knobs
 from hybrid_drivers.sandbox.machines import Machines, make_machines
-from hybrid_drivers.sandbox.packet_api import PacketSimulator
+from hybrid_drivers.sandbox.packet_api import TOKEN, PacketSimulator
 
 T = TypeVar("T")
 ENTRIES = {"packet": "packet-ams", "ec2": "aws-eu"}
@@ -49,6 +49,7 @@ class LabOptions:
     configuration: Mapping[str, str] = field(default_factory=lambda: {"opennebula_repository_enabled": "no"})
     knobs: Knobs = field(default_factory=Knobs)
     step_delay: float = 0.02  # seconds a step takes on a light machine
+    secret: str = ""  # the account's token or secret key; the simulator's own when empty
 
 
 class Lab:
@@ -239,5 +240,5 @@ class Lab:
 
 def _simulator(options: LabOptions, machines: Machines) -> PacketSimulator | Ec2Simulator:
     if options.provider == "ec2":
-        return Ec2Simulator(machines, options.knobs)
-    return PacketSimulator(machines, options.knobs)
+        return Ec2Simulator(machines, options.knobs, secret_access_key=options.secret or SECRET_ACCESS_KEY)
+    return PacketSimulator(machines, options.knobs, token=options.secret or TOKEN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -194,11 +195,31 @@ def test_root_starts_the_agent_as_the_owner_of_its_folder(shared_tree: AgentTree
     os.chown(shared_tree.top / "var", NOBODY, NOBODY)
     (agent,) = [shared_tree.status()["pid"]]
     assert [agent] == shared_tree.agents()
-    assert os.stat(f"/proc/{agent}").st_uid == NOBODY
+    assert owner_of(agent) == NOBODY
     files = [shared_tree.state, *shared_tree.state.iterdir(), shared_tree.top / "var/hybrid.log"]
     assert {path.stat().st_uid for path in files} == {NOBODY}
     own = shared_tree.popen("agent", "agent", "status", user=NOBODY, group=NOBODY, extra_groups=[])
     assert json.loads(own.communicate(timeout=20)[0])["pid"] == agent
+
+
+@as_root
+def test_nobody_else_reads_the_memory_of_the_agent(shared_tree: AgentTree) -> None:
+    """Neither other users nor other processes of its own user, and it leaves no core file."""
+    os.chown(shared_tree.top / "var", NOBODY, NOBODY)
+    agent = shared_tree.status()["pid"]
+    for name in ("environ", "maps", "mem"):
+        read = ["head", "-c", "1", f"/proc/{agent}/{name}"]
+        done = subprocess.run(read, user=NOBODY, group=NOBODY, extra_groups=[], cwd="/", capture_output=True)
+        assert b"Permission denied" in done.stderr, name
+    limits = Path(f"/proc/{agent}/limits").read_text()
+    assert re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE)
+
+
+def owner_of(pid: int) -> int:
+    """Return the user a process runs as; its folder in /proc is root's, because its memory is private."""
+    found = re.search(r"^Uid:\t(\d+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    assert found
+    return int(found[1])
 
 
 @as_root

@@ -14,7 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import paramiko
 import pytest
+from tests.support.impostor import WEAK, Impostor, Thief
 
 from hybrid_drivers.errors import ConfigError, HostError, HostKeyMismatch, HostUnreachable, LoginRefused, StepFailed
 from hybrid_drivers.hostconfig.facts import Facts
@@ -274,3 +276,54 @@ def test_a_server_that_hangs_does_not_hang_us(session: Session) -> None:
 def test_time_spent_sending_counts(session: Session) -> None:
     with pytest.raises(HostError, match="no end of 'sleep 9' within 1 s"):
         session.run("sleep 9", b"x" * 9_000_000, timeout=1.0)
+
+
+# --- servers that are not what they should be ---------------------------------------------------------------------
+
+
+def target_of(server: Impostor, key: paramiko.PKey, sshd: Sshd, *, trust_first: bool = False) -> SshTarget:
+    pinned = () if trust_first else (f"{key.get_name()} {key.get_base64()}",)
+    return replace(sshd.target, port=server.port, host_keys=pinned, trust_first=trust_first)
+
+
+@pytest.fixture(scope="module")
+def own_key() -> paramiko.PKey:
+    return paramiko.RSAKey.generate(2048)
+
+
+def test_a_server_with_strong_algorithms_is_talked_to(sshd: Sshd, own_key: paramiko.PKey) -> None:
+    """So that what is refused below is refused for what it is."""
+    with Impostor(own_key) as server, connect(target_of(server, own_key, sshd), timeout=20):
+        assert "key of" in " ".join(server.asked)
+
+
+@pytest.mark.parametrize("offers", WEAK.values(), ids=WEAK.keys())
+@pytest.mark.parametrize("trust_first", [False, True])
+def test_weak_algorithms_are_refused_before_login(
+    sshd: Sshd, own_key: paramiko.PKey, offers: dict[str, list[str]], trust_first: bool
+) -> None:
+    with Impostor(own_key, offers) as server:
+        with pytest.raises(HostUnreachable, match="no SSH key exchange"):
+            connect(target_of(server, own_key, sshd, trust_first=trust_first), timeout=20)
+        assert server.asked == []
+
+
+@pytest.mark.parametrize("trust_first", [False, True])
+def test_an_rsa_key_that_signs_with_sha1_is_refused_before_login(
+    sshd: Sshd, own_key: paramiko.PKey, trust_first: bool
+) -> None:
+    with Impostor(own_key, {"keys": ["ssh-rsa"]}) as server:
+        with pytest.raises((HostUnreachable, HostKeyMismatch)):
+            connect(target_of(server, own_key, sshd, trust_first=trust_first), timeout=20)
+        assert server.asked == []
+
+
+def test_a_man_in_the_middle_is_refused_before_login(sshd: Sshd) -> None:
+    """He has a key of the same kind, or shows the right one without having it."""
+    own = paramiko.Ed25519Key.from_private_key_file(str(sshd.folder / "client_unknown"))
+    shown = paramiko.Ed25519Key.from_private_key_file(str(sshd.folder / "host_ed25519"))
+    for key, refusal in ((own, HostKeyMismatch), (Thief(own, shown.asbytes()), HostUnreachable)):
+        with Impostor(key) as server:
+            with pytest.raises(refusal):
+                connect(replace(sshd.target, port=server.port), timeout=20)
+            assert server.asked == []

@@ -178,6 +178,14 @@ def test_no_garbage_gets_past_as_a_reply(garbage: bytes) -> None:
             assert xml.parse_reply(data, "oned") == expected
 
 
+@pytest.mark.parametrize("inner", ["<!ENTITY a 'b'>", ""])
+def test_a_reply_with_a_document_type_is_refused(inner: str) -> None:
+    """Whatever libexpat does about entities."""
+    reply = xmlrpc.client.dumps(("text",), methodresponse=True).partition("?>")[2]
+    with pytest.raises(OnedError, match="did not answer as an XML-RPC server does"):
+        xml.parse_reply(f"<!DOCTYPE x [{inner}]>{reply}".encode(), "oned")
+
+
 def test_a_text_longer_than_the_buffer_is_whole_and_comes_in_few_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     document = "<HOST><ID>1</ID></HOST>ü" * 100_000
     pieces: list[str] = []

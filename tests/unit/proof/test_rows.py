@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
+import subprocess
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
-from proof import collection_races, lost_replies, model, storms
+from proof import collection_races, fuzz, intruders, lost_replies, model, shell_names, storms
+from proof.fuzz_targets import TARGETS, Target
 from proof.rows import Ask, Outcome, Result, Row, all_rows, main, seeded
+from tests.support.agent_tree import eventually
 from tests.support.busy_world import SETTINGS
+from tests.support.canaries import Canaries, make
 
 SEED = 1
+URL = "opennebula_node_kvm_rhev_repo"  # one of the parameters that take much
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +41,8 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         pytest.param(storms.starts, 20, id="start-herd"),
         pytest.param(storms.restarts, 20, id="restart-herd"),
         pytest.param(seeded(partial(model.story, stories=8)), 1, id="model"),
+        pytest.param(seeded(intruders.story), 1, id="intruders"),
+        pytest.param(seeded(partial(shell_names.story, names=2, parameters=[URL])), 1, id="shell-names"),
     ],
 )
 def test_a_row_holds(run: Callable[[Ask], Result], runs: int) -> None:
@@ -88,3 +98,78 @@ def test_machines_deleted_too_early_are_seen(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_run_is_decided_by_its_seed(seed: int) -> None:
     assert lost_replies.story(seed) == lost_replies.story(seed)
+
+
+# --- garbage ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_a_reader_takes_garbage(target: Target) -> None:
+    fuzzer = fuzz.Fuzzer(target)
+    fuzzer.mutate_for(seconds=60, seed=SEED, most=60)
+    assert not fuzzer.found.failures, fuzzer.found.failures
+    assert fuzzer.found.accepted > 0  # or nothing behind the first check was reached
+
+
+def _bug(data: bytes) -> None:
+    if b"-1" in data:
+        raise KeyError("-1")
+
+
+def _hang(data: bytes) -> None:
+    while b"-1" in data:
+        pass
+
+
+@pytest.mark.parametrize(("reader", "told"), [(_bug, "KeyError"), (_hang, "TooSlow")])
+def test_what_garbage_breaks_is_told_with_the_input(
+    reader: Callable[[bytes], None], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fuzz, "LONGEST", 0.02)
+    fuzzer = fuzz.Fuzzer(Target(name="x", run=reader, seeds=lambda: [b"a"], words="-1 b"))
+    fuzzer.mutate_for(seconds=60, seed=SEED, most=25)
+    failures = {what: data for what, data in fuzzer.found.failures.items() if what.startswith(told)}
+    assert failures
+    assert b"-1" in bytes.fromhex(next(iter(failures.values())))
+    result = fuzz.told(Ask(runs=1, seed=SEED, workers=1), {"x": fuzzer.found})
+    assert result.violations
+    assert "python -m proof.fuzz x --input " in result.failures[0].trace
+
+
+def test_a_name_that_a_shell_would_run_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shell_names, "quote", lambda value: f'"{value}"')  # as if double quotes did
+    result = seeded(partial(shell_names.story, parameters=[URL]))(Ask(runs=1, seed=1, workers=1))
+    assert any("run" in one for one in result.violations)
+
+
+# --- secrets ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_planted_canary_is_found_wherever_it_is(tmp_path: Path) -> None:
+    """In a file, in its name, in argv and in an environment; as it is, in hexadecimal and in base64."""
+    found = Canaries()
+    secret = make("planted")
+    found.add("secret", secret, allowed=[f"{tmp_path}/home"])
+    for at, text in enumerate(
+        (secret, secret.encode().hex(), *(b64encode(b"x" * n + secret.encode()).decode() for n in range(3)))
+    ):
+        (tmp_path / f"file{at}").write_text(f"some {text} more")
+    (tmp_path / f"named-{secret}").touch()
+    (tmp_path / "home").write_text(secret)
+    found.look_at_tree("files", tmp_path)
+    assert len(found.hits) == 6
+    assert not [hit for hit in found.hits if hit.place.endswith("/home")]
+    found.hits.clear()
+    for arguments, environment in (([secret], {}), ([], {"TOKEN": secret})):
+        with subprocess.Popen(
+            ["sleep", "60", *arguments] if not arguments else ["sh", "-c", "sleep 60; :", *arguments],
+            env={**os.environ, **environment},
+        ) as process:
+            eventually(lambda: looked(found, process.pid), "the process has become what it is")
+            process.kill()
+        found.hits.clear()
+
+
+def looked(found: Canaries, pid: int) -> bool:
+    found.look_at_processes(but=[os.getpid()])
+    return bool(found.hits) and pid > 0

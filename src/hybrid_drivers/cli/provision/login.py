@@ -34,9 +34,10 @@ def log_in(host: Host, command: Sequence[str]) -> int:
         known.flush()
         options = ["-o", f"UserKnownHostsFile={known.name}", "-o", "GlobalKnownHostsFile=/dev/null"]
         options += ["-o", "StrictHostKeyChecking=yes", "-o", "IdentitiesOnly=yes", "-i", str(key), "-p", port]
-        target = f"{connection.get('REMOTE_USER', 'root')}@{address}"
+        # Who may change the template must not give ssh options: one of them (ProxyCommand) runs programs here.
+        options += ["-l", connection.get("REMOTE_USER", "root")]
         try:
-            return subprocess.call(["ssh", *options, target, *command])
+            return subprocess.call(["ssh", *options, "--", address, *command])
         except FileNotFoundError as exc:
             raise ConfigError("there is no ssh program on this machine: install the SSH client") from exc
 
