@@ -27,8 +27,8 @@ OF_PROVIDER = re.compile(r"(^|[._])(provider|addresses|power)$")
 ELSEWHERE = {
     "agent.assignment_collector._take": "comes only after a kill: tests/contract/test_vnm_hybrid.py",
     "agent.executor._rest": "after a message that came late: tests/unit/agent/test_reconciler.py",
-    "agent.executor._record_address": "a machine that came back elsewhere: tests/contract/test_life_of_a_ready_host.py",
-    "agent.growth.growing._carry_out": "the price of hosts made by hand, each pass: tests/unit/agent/growth/test_growing.py",
+    "agent.executor._record_address": "it came back elsewhere: tests/contract/test_life_of_a_ready_host.py",
+    "agent.growth.growing._carry_out": "prices of hosts made by hand: tests/unit/agent/growth/test_growing.py",
     "agent.growth.growing._tell_problem": "a wrong policy: tests/unit/agent/growth/test_growing.py",
     "agent.growth.growing._let_go": "a policy switched off: tests/unit/agent/growth/test_growing.py",
     "agent.growth.growing._finished": "comes only after a kill: tests/contract/test_growth.py kills again and again",
