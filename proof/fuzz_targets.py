@@ -33,7 +33,7 @@ from hybrid_drivers.hostconfig.facts import Facts
 from hybrid_drivers.hostconfig.roles import known_parameters
 from hybrid_drivers.hostconfig.script import compile_script
 from hybrid_drivers.model import Template
-from hybrid_drivers.oned import actions, hook_actions, ipam_actions, monitord, requirements, vnm_actions, xml
+from hybrid_drivers.oned import actions, hook_actions, ipam_actions, monitord, requirements, shares, vnm_actions, xml
 from hybrid_drivers.oned.process import Answer, Call
 from hybrid_drivers.providers.base import Setting
 from hybrid_drivers.providers.checks import EntryReader
@@ -129,11 +129,14 @@ def replies(data: bytes) -> object:
     """Replies of oned, and all documents in them."""
     text = data.decode(errors="replace")
     readers: tuple[Callable[[str], object], ...] = (xml.parse_host, xml.parse_hosts, xml.parse_cluster)
-    readers += (xml.parse_clusters, xml.parse_document, xml.parse_documents, xml.parse_vms, xml.parse_vm)
+    readers += (xml.parse_clusters, xml.parse_document, xml.parse_documents, xml.parse_vms)
     readers += (xml.parse_zone, xml.parse_raft)
     for read in readers:
         with suppress(HybridError):
             read(text)
+    for named in (shares.parse_hosts_and_shares, shares.parse_vm_groups):
+        with suppress(HybridError):
+            named(text, "the reply")
     with suppress(HybridError):
         xml.parse_monitor_messages(data)
     return xml.parse_reply(data, "oned")

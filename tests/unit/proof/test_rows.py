@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from proof import collection_races, fuzz, intruders, lost_replies, model, shell_names, storms
 from proof.fuzz_targets import TARGETS, Target
-from proof.rows import Ask, Outcome, Result, Row, all_rows, main, seeded
+from proof.rows import Ask, Outcome, Result, Row, all_rows, folder, main, seeded
 from tests.support.agent_tree import eventually
 from tests.support.busy_world import SETTINGS
 from tests.support.canaries import Canaries, make
@@ -136,10 +136,13 @@ def test_what_garbage_breaks_is_told_with_the_input(
     assert "python -m proof.fuzz x --input " in result.failures[0].trace
 
 
-def test_a_name_that_a_shell_would_run_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shell_names, "quote", lambda value: f'"{value}"')  # as if double quotes did
-    result = seeded(partial(shell_names.story, parameters=[URL]))(Ask(runs=1, seed=1, workers=1))
-    assert any("run" in one for one in result.violations)
+def test_a_name_that_a_shell_would_run_is_seen() -> None:
+    with folder() as path:
+        path.chmod(0o711)
+        place = path / "here"
+        place.mkdir()
+        assert shell_names.touched(': "$(touch x)"', place)
+        assert not shell_names.touched(": '$(touch x)'", place)
 
 
 # --- secrets ----------------------------------------------------------------------------------------------------------
