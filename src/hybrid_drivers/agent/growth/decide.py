@@ -18,13 +18,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from hybrid_drivers.agent.growth.consolidate import Consolidated, consolidate
+from hybrid_drivers.agent.growth.failures import failures
 from hybrid_drivers.agent.growth.floors import holds_floor, lasting
 from hybrid_drivers.agent.growth.limits import Budget, settle
-from hybrid_drivers.agent.growth.memory import Memory
 from hybrid_drivers.agent.growth.model import (
     Action,
     Decision,
-    Delete,
     Disable,
     Enable,
     HostView,
@@ -83,35 +82,8 @@ class _Deciding:
     # --- what went wrong ---
 
     def _failures(self) -> None:
-        """Give failed hosts back, count them, and remember what is sold out; a changed policy is a new beginning."""
-        memory, now = self._memory, self._state.now
-        made = [one for one in self._state.hosts if one.made]
-        failures, failed_at = memory.failures, memory.failed_at
-        came = any(one.ready_at > failed_at for one in made if one.ready_at)
-        if came or memory.policy != self._state.policy_digest:
-            failures = 0
-        failed = {one.id for one in made if one.stage is Stage.FAILED}
-        sold_out = dict(memory.sold_out)
-        for host in made:
-            if host.stage is Stage.FAILED and host.spot:  # whatever it was (a quota has no other sign): on demand now
-                sold_out.setdefault(host.plan, now + self._state.policy.sold_out_for)
-            if host.stage is Stage.FAILED and not host.protected:
-                self._actions.append(
-                    Delete(host_id=host.id, reason="it could not be made: its PROVISION_ERROR says why")
-                )
-            if host.stage is Stage.LOST and not host.protected and not host.vms:
-                self._actions.append(
-                    Delete(host_id=host.id, reason="its machine is lost: its PROVISION_ERROR says why")
-                )
-            if host.stage is Stage.SOLD_OUT and not host.protected:
-                sold_out[host.plan] = now + self._state.policy.sold_out_for
-                self._actions.append(Delete(host_id=host.id, reason=f"{host.plan} is sold out in all its places"))
-        if fresh := failed - memory.failed:
-            failures, failed_at = failures + len(fresh), now
-        digest = self._state.policy_digest
-        self._remember(
-            failures=failures, failed_at=failed_at, failed=frozenset(failed), sold_out=sold_out, policy=digest
-        )
+        actions, self._memory = failures(self._state, self._memory)
+        self._actions += actions
         self._offers = self._good_offers()
 
     def _good_offers(self, *, floor: bool = False) -> list[Offer]:
@@ -311,12 +283,3 @@ def _members_of(waiting: Iterable[Waiting]) -> dict[Group, list[Waiting]]:
     for one in sorted(waiting, key=lambda vm: -vm.since):  # room that is there goes to those that waited longest
         found.setdefault(_group(one), []).append(one)
     return found
-
-
-def is_changed(before: Memory, after: Memory, actions: Iterable[Action]) -> bool:
-    """Tell whether there is something worth writing: costs alone are written every ten minutes."""
-    same = replace(after, spent=before.spent, settled_at=before.settled_at)
-    return bool(list(actions)) or same != before or after.settled_at - before.settled_at >= SETTLE_EVERY
-
-
-SETTLE_EVERY = 600.0

@@ -19,7 +19,7 @@ from hybrid_drivers.agent.growth import leaving, spot, stock
 from hybrid_drivers.agent.growth import memory as growth_memory
 from hybrid_drivers.agent.growth import policy as growth_policy
 from hybrid_drivers.agent.growth.affinity import in_groups
-from hybrid_drivers.agent.growth.decide import decide, is_changed
+from hybrid_drivers.agent.growth.decide import decide
 from hybrid_drivers.agent.growth.guests import looks_at_guests, placed_in
 from hybrid_drivers.agent.growth.model import Action, Decision, Disable, Enable, Migrate, Order, State
 from hybrid_drivers.agent.growth.offers import Range, offers_of
@@ -220,7 +220,7 @@ class Growing:
         """Write what is remembered, what is about to be done, and what was declined, when there is anything new."""
         template, decision = look.cluster.template, look.decision
         told: list[tuple[str, Value]] = []
-        if is_changed(look.state.memory, decision.memory, decision.actions):
+        if growth_memory.is_changed(look.state.memory, decision.memory, decision.actions):
             told.append((growth_memory.NAME, growth_memory.render(decision.memory)))
         happened = leaving.events(template.text(EVENT), hosts, look.cluster.id)
         if decision.actions or happened:

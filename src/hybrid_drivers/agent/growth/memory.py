@@ -6,12 +6,13 @@ unix seconds. A damaged part counts as nothing remembered: waits begin anew, whi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
 NAME: Final = "ELASTIC_STATE"
 HOUR: Final = 3600.0
+SETTLE_EVERY: Final = 600.0  # seconds until costs are written though nothing else is new
 T = TypeVar("T")
 
 
@@ -41,6 +42,12 @@ class Memory:
     def orders_since(self, when: float) -> int:
         """Return how many hosts were ordered after ``when``."""
         return sum(one > when for one in self.orders)
+
+
+def is_changed(before: Memory, after: Memory, actions: Iterable[object]) -> bool:
+    """Tell whether there is something worth writing: costs alone are written now and then."""
+    same = replace(after, spent=before.spent, settled_at=before.settled_at)
+    return bool(list(actions)) or same != before or after.settled_at - before.settled_at >= SETTLE_EVERY
 
 
 def render(memory: Memory) -> dict[str, str]:

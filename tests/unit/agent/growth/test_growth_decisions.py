@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from tests.support.examples import examples
 from tests.support.growth_world import GIB, OFFERS, PLANS, GrowthWorld, Provider, Vm, burst, diurnal, sawtooth
 
-from hybrid_drivers.agent.growth.decide import decide, is_changed
+from hybrid_drivers.agent.growth.decide import decide
 from hybrid_drivers.agent.growth.devices import Device, Wish
-from hybrid_drivers.agent.growth.memory import HOUR, Memory, read, render
+from hybrid_drivers.agent.growth.memory import HOUR, Memory, is_changed, read, render
 from hybrid_drivers.agent.growth.model import (
     Decision,
     Delete,
