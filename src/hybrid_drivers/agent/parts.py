@@ -44,6 +44,8 @@ class HostMemory:
     lost_capacity: int = 0  # times in a row that oned had none although the probes had told it
     problem: str = ""
     rented: tuple[str, str] | None = None  # account and machine, as last seen
+    cluster_id: int | None = None  # with ``rented``; and what the host costs an hour
+    price: float | None = None
     monitoring: bool | None = None  # True: start the probes, False: stop them, None: nothing to do
     configuration: bytes = b""  # monitord's XML, from the last START_MONITOR
     upkeep: UpkeepMemory = field(default_factory=UpkeepMemory)

@@ -97,6 +97,7 @@ def test_cost_of_a_cluster() -> None:
         "id": 100,
         "name": "edge",
         "hosts": 3,
+        "returning": 0,
         "unpriced": 1,
         "hour": 2.0,
         "month": 101.0,

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable
 
 from hybrid_drivers.agent.growth.growing import EVENT, Growing, Look
+from hybrid_drivers.agent.growth.limits import rate_of
 from hybrid_drivers.agent.growth.model import Action, Delete, HostView, Migrate, Order
 from hybrid_drivers.agent.growth.telling import describe
 from hybrid_drivers.errors import AgentError
@@ -35,7 +36,7 @@ def as_json(look: Look) -> dict[str, object]:
     state, decision = look.state, look.decision
     policy = state.policy.at(state.moment)
     members = [one for one in state.hosts if one.member]
-    before = sum(one.price or 0.0 for one in members)
+    before = rate_of(state)
     return {
         "cluster": {"id": look.cluster.id, "name": look.cluster.name},
         "problem": look.range.problem,
@@ -54,6 +55,7 @@ def as_json(look: Look) -> dict[str, object]:
         "actions": [_action(one) for one in decision.actions],
         "notes": list(decision.notes),
         "hosts": [_host(look, one) for one in members],
+        "returning": [{"machine": one.machine, "name": one.host, "price": one.price} for one in state.returning],
         "vms": _vms(look),
         "cost": {
             "hour": round(before, 4),

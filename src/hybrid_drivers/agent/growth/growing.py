@@ -24,6 +24,7 @@ from hybrid_drivers.agent.growth.guests import looks_at_guests, placed_in
 from hybrid_drivers.agent.growth.model import Action, Decision, Disable, Enable, Migrate, Order, State
 from hybrid_drivers.agent.growth.offers import Range, offers_of
 from hybrid_drivers.agent.growth.policy import Policy
+from hybrid_drivers.agent.growth.returning import returning
 from hybrid_drivers.agent.growth.schedule import Moment
 from hybrid_drivers.agent.growth.telling import describe, shape, told_events
 from hybrid_drivers.agent.growth.view import Cloud, view_host, waiting
@@ -160,6 +161,7 @@ class Growing:
             hosts=tuple(hosts),
             waiting=waiting(leaving.of_cluster(cloud, cluster.id), cluster, found.offers, _vm_mad(cluster)),
             offers=found.offers,
+            returning=returning(self._parts.departures.all(), cloud.hosts, cluster),
             placed=placed_in(cloud, cluster, policy),
         )
 

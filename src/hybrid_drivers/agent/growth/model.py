@@ -54,6 +54,15 @@ class HostView:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Returning:
+    """A machine of the cluster on its way back to the provider: it counts for the limits until it is gone."""
+
+    machine: str
+    host: str  # the name of the host it was
+    price: float | None = None  # an hour; None: not known
+
+
+@dataclass(frozen=True, kw_only=True)
 class Waiting:
     """A VM that waits for a host. ``plans``: those it may run on, ``hosts``: the existing ones (by requirements only).
 
@@ -120,6 +129,7 @@ class State:
     hosts: tuple[HostView, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     offers: tuple[Offer, ...] = ()
+    returning: tuple[Returning, ...] = ()
     placed: Placed | None = None
 
 

@@ -101,7 +101,7 @@ def view_host(host: Host, cluster_id: int, now: float, share: HostShare | None =
         made=ours and grown.get("CLUSTER_ID") == str(cluster_id) and host.cluster_id == cluster_id,
         protected=host.template.text("PROTECTED").lower() in ("yes", "true"),
         spot=is_spot(host.template),
-        price=_amount(host.template.text("COST_HOUR")),
+        price=record.price,
         ordered_at=_amount(grown.get("ORDERED_AT", "")) or record.since or record.ready_at,
         ready_at=record.ready_at if record.ready else 0.0,
     )

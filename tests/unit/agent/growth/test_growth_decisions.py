@@ -23,6 +23,7 @@ from hybrid_drivers.agent.growth.model import (
     Enable,
     HostView,
     Order,
+    Returning,
     Stage,
     State,
     Waiting,
@@ -51,7 +52,7 @@ def host(number: int, stage: Stage = Stage.USABLE, *, plan: str = "small", **mor
 
 
 def decided(
-    *things: Waiting | HostView,
+    *things: Waiting | HostView | Returning,
     policy: Policy = POLICY,
     memory: Memory | None = None,
     offers: tuple[Offer, ...] = OFFERS,
@@ -71,6 +72,7 @@ def decided(
             hosts=hosts,
             waiting=tuple(one for one in things if isinstance(one, Waiting)),
             offers=offers,
+            returning=tuple(one for one in things if isinstance(one, Returning)),
         )
     )
 
@@ -184,6 +186,24 @@ def test_a_price_nobody_tells_is_no_price_under_a_cap() -> None:
     capped = decided(vm(1), offers=unknown, policy=Policy(max_hosts=8, max_cost_hour=9))
     assert "its price is not known" in capped.notes[0]
     assert ordered(decided(vm(1), offers=(*unknown, OFFERS[1]))) == ["large"]
+
+
+def test_machines_on_their_way_back_count_for_every_limit() -> None:
+    back = Returning(machine="m1", host="edge-grow-1", price=0.5)
+    found = decided(vm(1), back, policy=Policy(max_hosts=1))
+    assert (ordered(found), "1 hosts, 1 of them being given back, are MAX_HOSTS=1" in found.notes[0]) == ([], True)
+    found = decided(vm(1), back, policy=Policy(max_hosts=8, max_cost_hour=0.9))
+    assert (ordered(found), "0.50 + 0.50 = 1.00 an hour" in found.notes[0]) == ([], True)
+    assert ordered(decided(vm(1), back)) == ["small"]
+    hour_ago = Memory(month="2026-11", settled_at=NOW - HOUR, policy="p")
+    assert decided(back, memory=hour_ago).memory.spent == pytest.approx(0.5)
+
+
+def test_a_machine_on_its_way_back_whose_price_nobody_knows_is_a_brake_on_costs_only() -> None:
+    back = Returning(machine="m1", host="edge-grow-1")
+    assert ordered(decided(vm(1), back)) == ["small"]
+    found = decided(vm(1), back, policy=Policy(max_hosts=8, max_cost_month=9999))
+    assert (ordered(found), "machine m1 of edge-grow-1 is being given back" in found.notes[0]) == ([], True)
 
 
 # --- what fails ---
