@@ -33,6 +33,7 @@ from hybrid_drivers.agent.growth.model import (
     Waiting,
 )
 from hybrid_drivers.agent.growth.packing import Counts, Group, NewHost, Offer, cheapest, place
+from hybrid_drivers.agent.growth.refused import notes, remembered, without_refused
 from hybrid_drivers.agent.growth.shrink import give_back, retire
 from hybrid_drivers.agent.growth.stock import EMPTY
 
@@ -48,10 +49,10 @@ class _Deciding:
     """One decision on its way: what was decided so far."""
 
     def __init__(self, state: State) -> None:
-        self._memory = settle(state)
-        self._state = state = replace(state, memory=self._memory)
+        self._memory = memory = remembered(state, settle(state))
+        self._state = state = replace(state, memory=memory, waiting=without_refused(state.waiting, memory))
         self._actions: list[Action] = []
-        self._notes: list[str] = []
+        self._notes = notes(memory)
         self._waits: dict[int, str] = {}
         self._budget = Budget(state)
         self._ours = {one for one in self._memory.disabled if self._stage(one) is Stage.DISABLED}
@@ -200,7 +201,8 @@ class _Deciding:
         self._budget.take(offer.price)
         self._actions.append(Order(plan=offer.plan, price=offer.price, reason=reason, vms=vms))
         now = self._state.now
-        self._remember(orders=(*self._memory.orders, now), ordered_at=now)
+        hoped = self._memory.hoped.union(vms)
+        self._remember(orders=(*self._memory.orders, now), ordered_at=now, hoped=hoped)
 
     def _brake(self) -> str:
         failures, most = self._memory.failures, self._state.policy.max_failures
@@ -224,6 +226,8 @@ class _Deciding:
                 reason = "it is protected" if host.protected else "it is needed again"
                 self._actions.append(Enable(host_id=host.id, reason=reason))
                 self._now_enabled(host.id)
+                for_whom = [one for one in self._state.waiting if host.id in one.hosts and not one.problem]
+                self._remember(hoped=self._memory.hoped.union(*(one.vm_ids for one in for_whom)))
 
     def _now_enabled(self, host_id: int) -> None:
         """Count a host no more as ours; it is remembered until oned shows it enabled, as we may be killed before."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
+from urllib.parse import quote, unquote
 
 NAME: Final = "ELASTIC_STATE"
 HOUR: Final = 3600.0
@@ -34,6 +35,8 @@ class Memory:
     little: Mapping[int, float] = field(default_factory=dict)  # host -> since when it is little used; see consolidate
     moves: tuple[tuple[int, float], ...] = ()  # VM and time of those of the last hour
     sent: Mapping[int, int] = field(default_factory=dict)  # VM -> host it was moved off and may still need
+    hoped: frozenset[int] = frozenset()  # waiting VMs for which a host was ordered or taken back
+    refused: Mapping[int, tuple[float, str]] = field(default_factory=dict)  # VM -> until when it brings none, and why
     month: str = ""  # of ``spent``: 2026-11
     spent: float = 0.0  # in that month, until ``settled_at``
     settled_at: float = 0.0
@@ -67,6 +70,8 @@ def render(memory: Memory) -> dict[str, str]:
         "LITTLE": _times(memory.little),
         "MOVES": ",".join(f"{vm}:{when:.0f}" for vm, when in memory.moves),
         "SENT": _times(memory.sent),
+        "HOPED": _ids(memory.hoped),
+        "REFUSED": ",".join(f"{vm}:{until:.0f}:{_quoted(why)}" for vm, (until, why) in sorted(memory.refused.items())),
         "MONTH": memory.month,
         "SPENT": f"{memory.spent:.4f}",
         "SETTLED_AT": f"{memory.settled_at:.0f}",
@@ -98,6 +103,8 @@ def read(vector: Mapping[str, str]) -> Memory:
         little=get("LITTLE", _read_times, {}),
         moves=get("MOVES", lambda text: tuple((int(key), when) for key, when in _pairs(text)), ()),
         sent=get("SENT", lambda text: {int(key): int(host) for key, host in _pairs(text)}, {}),
+        hoped=get("HOPED", _read_ids, frozenset()),
+        refused=get("REFUSED", _read_refused, {}),
         month=get("MONTH", str, ""),
         spent=get("SPENT", float, 0.0),
         settled_at=get("SETTLED_AT", float, 0.0),
@@ -119,6 +126,15 @@ def _times(times: Mapping[str, float] | Mapping[int, float]) -> str:
 
 def _read_times(text: str) -> dict[int, float]:
     return {int(key): when for key, when in _pairs(text)}
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe=" ")
+
+
+def _read_refused(text: str) -> dict[int, tuple[float, str]]:
+    found = [one.split(":", 2) for one in text.split(",") if one]
+    return {int(vm): (float(until), unquote(why)) for vm, until, why in found}
 
 
 def _pairs(text: str) -> list[tuple[str, float]]:

@@ -76,6 +76,7 @@ class Waiting:
     plans: frozenset[str] = frozenset()
     hosts: frozenset[int] = frozenset()
     problem: str = ""
+    refused: bool = False  # the scheduler said so
     wants: Wants | None = None
     mates: tuple[int, ...] = ()
 

@@ -233,7 +233,8 @@ def waiting(cloud: Cloud, cluster: Cluster, offers: Sequence[Offer], vm_mad: str
             vm.template.text("AUTOMATIC_REQUIREMENTS"), vm.user_template.text("SCHED_REQUIREMENTS")
         )
         wants, impossible = wants_of(vm)
-        blocked = why_no_host_helps(vm) or impossible
+        refused = why_no_host_helps(vm)
+        blocked = refused or impossible
         problem = blocked or _datastore_problem(cloud, cluster, vm)
         try:
             if text not in placed:
@@ -255,6 +256,7 @@ def waiting(cloud: Cloud, cluster: Cluster, offers: Sequence[Offer], vm_mad: str
                 plans=plans,
                 hosts=frozenset() if blocked else there,  # an idle host must not be kept for it
                 problem=problem,
+                refused=bool(refused),
                 wants=wants,
             )
         )

@@ -243,6 +243,46 @@ def test_a_host_whose_machine_is_lost_goes_when_no_vm_is_on_it() -> None:
     assert decided(replace(lost, made=False)).actions == ()
 
 
+# --- what is refused for another reason ---
+
+
+class Unplaceable(GrowthWorld):
+    """Its scheduler places nothing; it says why only when there is a host to be placed on."""
+
+    def state(self) -> State:
+        state = super().state()
+        if not any(one.stage is Stage.USABLE for one in state.hosts):
+            return state
+        told = {"problem": "it does not wait for a host: [DS] full", "refused": True, "hosts": frozenset()}
+        return replace(state, waiting=tuple(replace(one, **told) for one in state.waiting))  # type: ignore[arg-type]
+
+    def _schedule(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("crashes", [0.0, 0.3])
+def test_a_vm_that_no_host_helps_brings_one_in_hours_and_none_stays(crashes: float) -> None:
+    world = Unplaceable(POLICY, [Vm(1, 100.0, 1e9, Size(400, GIB))], crashes=crashes, seed=2)
+    world.run(5 * HOUR)
+    assert len(world.orders) <= (2 if crashes else 1)
+    assert (len(world.hosts), len(world.actions) < 8) == (0, True)
+    assert "no host comes for VM 1 until" in world.notes[-1]
+    assert "[DS] full" in world.notes[-1]
+
+
+def test_a_host_taken_back_for_a_vm_is_remembered_and_a_changed_policy_forgets() -> None:
+    asleep = Memory(idle={7: NOW - 5000}, disabled={7: NOW - 30}, policy="p")
+    back = decided(vm(1), host(7, Stage.DISABLED), memory=asleep).memory
+    assert back.hoped == {1}
+    assert decided(host(7), memory=back).memory.hoped == frozenset(), "it runs"
+    waits = vm(1, problem="[DS]", refused=True, hosts=frozenset())
+    refused = decided(waits, host(7), memory=back).memory
+    assert (set(refused.refused), refused.hoped) == ({1}, frozenset())
+    assert ordered(decided(vm(1), memory=refused)) == []
+    assert ordered(decided(vm(1), vm(2), memory=refused)) == ["small"], "another one's"
+    assert ordered(decided(vm(1), memory=replace(refused, policy="before"))) == ["small"]
+
+
 # --- floors ---
 
 
@@ -369,6 +409,10 @@ MEMORIES = st.builds(
     little=st.dictionaries(st.integers(0, 99), TIMES, max_size=4),
     moves=st.lists(st.tuples(st.integers(0, 99), TIMES), max_size=4).map(tuple),
     sent=st.dictionaries(st.integers(0, 99), st.integers(0, 99), max_size=4),
+    hoped=st.frozensets(st.integers(0, 99), max_size=4),
+    refused=st.dictionaries(
+        st.integers(0, 99), st.tuples(TIMES, st.sampled_from(["", "[DS], 5 % of: 'it'"])), max_size=4
+    ),
     month=st.sampled_from(["", "2026-11"]),
     spent=st.integers(0, 10**6).map(lambda one: one / 100),
     settled_at=TIMES,
