@@ -232,7 +232,7 @@ class GrowthWorld:
     def _delete(self, host: Machine) -> None:
         assert not host.vms, "a host with a VM was deleted"
         assert host.disabled, "a host that may get a VM was deleted"
-        there = [one for one in self.hosts.values() if self.stage(one) in (Stage.USABLE, Stage.COMING)]
+        there = [one for one in self.hosts.values() if self.stage(one) is Stage.USABLE]
         assert len(there) >= self.floors().min_hosts, "below MIN_HOSTS"
         assert self.now - max(self.orders, default=-1e9) >= self.policy.cooldown
         del self.hosts[host.id]

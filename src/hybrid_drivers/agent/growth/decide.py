@@ -52,9 +52,9 @@ class _Deciding:
         self._memory = memory = remembered(state, settle(state))
         self._state = state = replace(state, memory=memory, waiting=without_refused(state.waiting, memory))
         self._actions: list[Action] = []
-        self._notes = notes(memory)
         self._waits: dict[int, str] = {}
         self._budget = Budget(state)
+        self._notes = [*notes(memory), *filter(None, [self._budget.unpriced()])]
         self._ours = {one for one in self._memory.disabled if self._stage(one) is Stage.DISABLED}
         self._retiring = self._ours & self._memory.retiring
         self._enabled: set[int] = set()
@@ -69,7 +69,7 @@ class _Deciding:
         self._grow(left)
         needed |= self._floors(needed)
         self._enable(needed)
-        self._retire()
+        self._retire(needed)
         found = self._consolidate()
         self._shrink(needed, found.held)
         return Decision(
@@ -118,7 +118,7 @@ class _Deciding:
         """Say of each VM what it waits for, as far as it is known by now."""
         missing = dict(left)
         for one in sorted(ripe, key=lambda vm: -vm.since):  # those that have waited least are left over
-            group = _group(one)
+            group = one.group
             if missing.get(group, 0):
                 missing[group] -= 1
                 text = one.problem or "a new host"
@@ -136,11 +136,14 @@ class _Deciding:
         empty = [one for one in there if not one.vms and one.id not in needed]
         asleep = sorted(one.id for one in members if one.id in self._ours - self._retiring - needed)
         policy = self._state.policy
+        ready = [one for one in there if one.stage is Stage.USABLE]
+        idle = sum(one.stage is Stage.USABLE for one in empty)
+        lacking_now = max(policy.min_hosts - len(ready) - len(self._ours & needed), policy.warm_hosts - idle, 0)
+        back = set(asleep[:lacking_now])  # one that is there is better than one on its way
         count = len(there) + len(self._ours & needed) + sum(isinstance(one, Order) for one in self._actions)
         least, warm = policy.min_hosts - count, policy.warm_hosts - len(empty)
         floor = f"MIN_HOSTS={policy.min_hosts}" if least >= warm else f"WARM_HOSTS={policy.warm_hosts}"
         lacking = max(least, warm, 0)
-        back = set(asleep[:lacking])
         for _ in range(lacking - len(back)):
             if refusal := self._order_cheapest(floor):
                 self._notes.append(f"{floor} is not met: {refusal}")
@@ -212,7 +215,7 @@ class _Deciding:
 
     def _cooling(self) -> str:
         until = self._memory.deleted_at + self._state.policy.cooldown
-        if self._state.now >= until or any(one.stage is Stage.LEAVING for one in self._state.hosts):
+        if self._state.now >= until or any(one.stage is Stage.LEAVING and one.member for one in self._state.hosts):
             return ""  # VMs of a host that is taken back cannot wait, and that it goes is no flapping
         return f"a host was given back {self._state.now - self._memory.deleted_at:.0f} s ago (COOLDOWN)"
 
@@ -235,8 +238,8 @@ class _Deciding:
         self._retiring.discard(host_id)
         self._enabled.add(host_id)
 
-    def _retire(self) -> None:
-        found, lacking = retire(self._state, frozenset(self._retiring))
+    def _retire(self, needed: set[int]) -> None:
+        found, lacking = retire(self._state, frozenset(self._retiring), frozenset(needed))
         if found is not None and found.host_id not in {getattr(one, "host_id", None) for one in self._actions}:
             self._actions.append(found)
             self._ours.add(found.host_id)
@@ -270,14 +273,10 @@ class _Deciding:
         self._memory = replace(self._memory, **changes)  # type: ignore[arg-type] # names and types are Memory's own
 
 
-def _group(one: Waiting) -> Group:
-    return Group(one.size, frozenset() if one.problem else one.plans, one.hosts, one.wants)
-
-
 def _counted(waiting: Iterable[Waiting]) -> Counts:
     counts: Counts = {}
     for one in waiting:
-        group = _group(one)
+        group = one.group
         counts[group] = counts.get(group, 0) + 1
     return counts
 
@@ -285,5 +284,5 @@ def _counted(waiting: Iterable[Waiting]) -> Counts:
 def _members_of(waiting: Iterable[Waiting]) -> dict[Group, list[Waiting]]:
     found: dict[Group, list[Waiting]] = {}
     for one in sorted(waiting, key=lambda vm: -vm.since):  # room that is there goes to those that waited longest
-        found.setdefault(_group(one), []).append(one)
+        found.setdefault(one.group, []).append(one)
     return found

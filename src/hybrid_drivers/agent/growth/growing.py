@@ -155,6 +155,7 @@ class Growing:
             moment=Moment(weekday=local.tm_wday, minute=local.tm_hour * 60 + local.tm_min),
             month=time.strftime("%Y-%m", local),
             month_left=max(0.0, _next_month(local) - now),
+            month_began=time.mktime((local.tm_year, local.tm_mon, 1, 0, 0, 0, 0, 0, -1)),
             policy=policy,
             policy_digest=_digest(cluster),
             memory=growth_memory.read(cluster.template.vector(growth_memory.NAME)),

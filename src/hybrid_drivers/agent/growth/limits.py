@@ -10,6 +10,7 @@ from hybrid_drivers.agent.growth.memory import HOUR, Memory
 from hybrid_drivers.agent.growth.model import HostView, State
 from hybrid_drivers.agent.growth.packing import Offer
 
+NAMED: Final = 10  # hosts that a note names
 AHEAD: Final = 24 * HOUR  # MAX_COST_MONTH counts what all hosts cost from now on for so long, or until the month's end
 
 
@@ -23,6 +24,7 @@ class Budget:
         self._returning = len(state.returning)
         self._unknown = [one for one in state.returning if one.price is None]
         self._rate = rate_of(state)
+        self._unpriced = [one.id for one in members if one.price is None]
         self._spent = state.memory.spent
         self._hours = min(AHEAD, state.month_left) / HOUR
         self._orders = state.memory.orders_since(state.now - HOUR)
@@ -50,6 +52,17 @@ class Budget:
             return f"{sums} is more than MAX_COST_MONTH={policy.max_cost_month:g}"
         return ""
 
+    def unpriced(self) -> str:
+        """Say which hosts a limit on cost counts as nothing, as nobody tells their price; empty when there are none."""
+        policy = self._policy
+        limits = {"MAX_COST_HOUR": policy.max_cost_hour, "MAX_COST_MONTH": policy.max_cost_month}
+        told = [name for name, limit in limits.items() if limit is not None]
+        if not told or not self._unpriced:
+            return ""
+        more = f" and {len(self._unpriced) - NAMED} more" if len(self._unpriced) > NAMED else ""
+        hosts = f"{', '.join(map(str, self._unpriced[:NAMED]))}{more}"
+        return f"the price of host {hosts} is not known: {' and '.join(told)} counts it as 0 (set COST_HOUR there)"
+
     def take(self, price: float | None) -> None:
         """Count an order."""
         self._hosts += 1
@@ -75,7 +88,7 @@ def settle(state: State) -> Memory:
     """
     memory, now = state.memory, state.now
     fresh = memory.month != state.month
-    begin = memory.settled_at or now
+    begin = max(memory.settled_at or now, state.month_began if fresh else 0.0)
     spent = 0.0 if fresh else memory.spent
     for host in state.hosts:
         if host.member and host.price:

@@ -6,6 +6,7 @@ unix seconds. A damaged part counts as nothing remembered: waits begin anew, whi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
@@ -106,7 +107,7 @@ def read(vector: Mapping[str, str]) -> Memory:
         hoped=get("HOPED", _read_ids, frozenset()),
         refused=get("REFUSED", _read_refused, {}),
         month=get("MONTH", str, ""),
-        spent=get("SPENT", float, 0.0),
+        spent=get("SPENT", _amount, 0.0),
         settled_at=get("SETTLED_AT", float, 0.0),
         policy=get("POLICY", str, ""),
     )
@@ -135,6 +136,13 @@ def _quoted(text: str) -> str:
 def _read_refused(text: str) -> dict[int, tuple[float, str]]:
     found = [one.split(":", 2) for one in text.split(",") if one]
     return {int(vm): (float(until), unquote(why)) for vm, until, why in found}
+
+
+def _amount(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
 
 
 def _pairs(text: str) -> list[tuple[str, float]]:

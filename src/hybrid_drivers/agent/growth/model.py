@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Union
 
 from hybrid_drivers.agent.growth.memory import Memory
-from hybrid_drivers.agent.growth.packing import Offer, Size
+from hybrid_drivers.agent.growth.packing import Group, Offer, Size
 from hybrid_drivers.agent.growth.policy import Policy
 from hybrid_drivers.agent.growth.schedule import Moment
 from hybrid_drivers.agent.growth.stock import EMPTY, Stock, Wants
@@ -81,6 +81,11 @@ class Waiting:
     mates: tuple[int, ...] = ()
 
     @property
+    def group(self) -> Group:
+        """Return what it is alike with; one that no new host helps has no plans."""
+        return Group(self.size, frozenset() if self.problem else self.plans, self.hosts, self.wants)
+
+    @property
     def vm_ids(self) -> tuple[int, ...]:
         """Return all VMs that this stands for."""
         return (self.id, *self.mates)
@@ -124,6 +129,7 @@ class State:
     moment: Moment
     month: str  # like 2026-11
     month_left: float  # seconds
+    month_began: float = 0.0
     policy: Policy
     policy_digest: str
     memory: Memory

@@ -1,8 +1,8 @@
 """VMs for which a host was there, and which the scheduler then did not place for another reason.
 
 Without a usable host the scheduler says that there is none; with one it may come to what it looks at later: datastores,
-rights. Such a VM would have a host ordered or enabled again as often as it is given back, so it is remembered, and brings
-none for some hours.
+rights. Such a VM would have a host ordered or enabled again as often as it is given back, so it is remembered, and
+brings none for some hours.
 """
 
 from __future__ import annotations

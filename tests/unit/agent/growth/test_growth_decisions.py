@@ -57,6 +57,7 @@ def decided(
     memory: Memory | None = None,
     offers: tuple[Offer, ...] = OFFERS,
     moment: Moment | None = None,
+    month_began: float = 0.0,
 ) -> Decision:
     hosts = tuple(one for one in things if isinstance(one, HostView))
     idle = {one.id: NOW - 5000 for one in hosts if one.ready_at and not one.vms}
@@ -66,6 +67,7 @@ def decided(
             moment=moment or Moment(weekday=0, minute=600),
             month="2026-11",
             month_left=10 * 24 * HOUR,
+            month_began=month_began,
             policy=policy,
             policy_digest="p",
             memory=memory or Memory(idle=idle, policy="p", month="2026-11", settled_at=NOW - 30),
@@ -381,7 +383,45 @@ def test_old_hosts_are_replaced_one_by_one() -> None:
     assert decided(host(7, vms=1, protected=True), host(8, vms=1, ordered_at=NOW), policy=policy).actions == ()
 
 
+def test_an_old_host_that_a_waiting_vm_needs_stays_until_it_is_on_it() -> None:
+    policy = Policy(max_hosts=8, max_host_age=3600)
+    assert decided(host(7, ordered_at=NOW - 9000), vm(1), policy=policy).actions == ()
+    assert [type(one) for one in decided(host(7, ordered_at=NOW - 9000, vms=1), policy=policy).actions] == [Disable]
+
+
+@pytest.mark.parametrize("policy", [Policy(max_hosts=5, min_hosts=1), Policy(max_hosts=5, warm_hosts=1)])
+def test_a_host_on_its_way_holds_no_floor_for_one_that_is_there(policy: Policy) -> None:
+    there, coming = host(7, price=1.3, plan="large"), host(8, Stage.COMING, ordered_at=NOW - 600)
+    found = decided(there, coming, policy=policy)
+    assert found.actions == ()
+    memory = replace(found.memory, disabled={7: NOW - 30})
+    again = decided(replace(there, stage=Stage.DISABLED), coming, policy=policy, memory=memory)
+    assert [type(one) for one in again.actions] == [Enable]
+    both = decided(there, replace(coming, stage=Stage.USABLE, ready_at=NOW - 10), policy=policy)
+    assert [one.host_id for one in both.actions if isinstance(one, Disable)] == [7]
+
+
+def test_a_spot_host_taken_back_elsewhere_does_not_lift_the_cooldown_here() -> None:
+    memory = Memory(deleted_at=NOW - 10, policy="p")
+    assert ordered(decided(vm(1), host(7, Stage.LEAVING, vms=1), memory=memory)) == ["small"]
+    elsewhere = host(7, Stage.LEAVING, vms=1, member=False, made=False)
+    assert ordered(decided(vm(1), elsewhere, memory=memory)) == []
+
+
 # --- memory and cost ---
+
+
+def test_a_gap_over_the_end_of_the_month_is_cut_there() -> None:
+    memory = Memory(month="2026-10", spent=99.0, settled_at=NOW - 10 * HOUR, policy="p")
+    found = decided(host(7, vms=1, ordered_at=1.0), memory=memory, month_began=NOW - 2 * HOUR)
+    assert found.memory.spent == pytest.approx(1.0)
+
+
+def test_hosts_without_a_price_are_named_under_a_limit_on_cost() -> None:
+    unknown = host(7, price=None, vms=1)
+    assert decided(unknown).notes == ()
+    found = decided(unknown, host(8, vms=1), policy=Policy(max_hosts=8, max_cost_hour=2))
+    assert "the price of host 7 is not known: MAX_COST_HOUR counts it as 0" in found.notes[0]
 
 
 def test_costs_add_up_and_begin_anew_with_the_month() -> None:
@@ -428,6 +468,10 @@ def test_memory_comes_back_as_it_was_written(memory: Memory) -> None:
 @given(st.dictionaries(st.sampled_from(list(render(Memory()))), st.text(alphabet="0123456789:,.-x", max_size=12)))
 def test_damaged_memory_is_no_memory(vector: dict[str, str]) -> None:
     assert isinstance(read(vector), Memory)
+
+
+def test_a_sum_that_is_no_number_is_not_remembered() -> None:
+    assert [read({"SPENT": one}).spent for one in ("nan", "inf", "2.5")] == [0.0, 0.0, 2.5]
 
 
 def test_costs_alone_are_written_now_and_then() -> None:
