@@ -69,6 +69,7 @@ class _Deciding:
         self._grow(left)
         needed |= self._floors(needed)
         self._enable(needed)
+        self._spare()
         self._retire(needed)
         found = self._consolidate()
         self._shrink(needed, found.held)
@@ -211,7 +212,9 @@ class _Deciding:
         failures, most = self._memory.failures, self._state.policy.max_failures
         if failures < most:
             return ""
-        return f"{failures} creations failed in a row (MAX_FAILURES={most}); mend the cause and change ELASTIC to go on"
+        why = f", the last one: {self._memory.why_failed}" if self._memory.why_failed else ""
+        count = f"{failures} creations failed in a row (MAX_FAILURES={most}){why}"
+        return f"{count}; mend the cause and change ELASTIC to go on"
 
     def _cooling(self) -> str:
         until = self._memory.deleted_at + self._state.policy.cooldown
@@ -231,6 +234,15 @@ class _Deciding:
                 self._now_enabled(host.id)
                 for_whom = [one for one in self._state.waiting if host.id in one.hosts and not one.problem]
                 self._remember(hoped=self._memory.hoped.union(*(one.vm_ids for one in for_whom)))
+
+    def _spare(self) -> None:
+        """Enable hosts that the provider did not take back as it had said, each until that is seen once."""
+        spared = [one for one in self._state.hosts if one.made and one.spared]
+        back = {one.id for one in spared if one.stage is not Stage.DISABLED} | self._memory.spared
+        self._remember(spared=frozenset(one.id for one in spared if one.id in back))
+        for host in spared:
+            if host.stage is Stage.DISABLED and host.id not in back | self._ours | self._enabled:
+                self._actions.append(Enable(host_id=host.id, reason="the provider did not take its machine back"))
 
     def _now_enabled(self, host_id: int) -> None:
         """Count a host no more as ours; it is remembered until oned shows it enabled, as we may be killed before."""

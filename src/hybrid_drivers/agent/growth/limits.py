@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from hybrid_drivers.agent.growth.memory import HOUR, Memory
-from hybrid_drivers.agent.growth.model import HostView, State
+from hybrid_drivers.agent.growth.model import HostView, Stage, State
 from hybrid_drivers.agent.growth.packing import Offer
 
 NAMED: Final = 10  # hosts that a note names
@@ -102,6 +102,7 @@ def settle(state: State) -> Memory:
         orders=tuple(one for one in memory.orders if one > now - HOUR),
         sold_out={plan: until for plan, until in memory.sold_out.items() if until > now},
         idle=_idle(state.hosts, memory, now),
+        silent={one.id: memory.silent.get(one.id, now) for one in state.hosts if one.stage is Stage.SILENT},
     )
 
 

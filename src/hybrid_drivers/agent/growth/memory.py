@@ -27,9 +27,12 @@ class Memory:
     deleted_at: float = 0.0  # the last host that was not needed any more
     failures: int = 0  # creations that failed, in a row
     failed_at: float = 0.0
+    why_failed: str = ""  # what the last one of them said
     failed: frozenset[int] = frozenset()  # hosts whose failure is counted already
     sold_out: Mapping[str, float] = field(default_factory=dict)  # plan -> until when it is left alone
     idle: Mapping[int, float] = field(default_factory=dict)  # host -> since when it has had no VM
+    silent: Mapping[int, float] = field(default_factory=dict)  # READY host -> since when it takes no VMs
+    spared: frozenset[int] = frozenset()  # hosts that take VMs again after a notice that came to nothing
     disabled: Mapping[int, float] = field(default_factory=dict)  # host -> when we disabled it
     retiring: frozenset[int] = frozenset()  # those of them that are too old: never taken back
     emptying: Mapping[int, float] = field(default_factory=dict)  # those of them whose VMs are moved -> since when
@@ -62,9 +65,12 @@ def render(memory: Memory) -> dict[str, str]:
         "DELETED_AT": f"{memory.deleted_at:.0f}",
         "FAILURES": str(memory.failures),
         "FAILED_AT": f"{memory.failed_at:.0f}",
+        "WHY_FAILED": _quoted(memory.why_failed),
         "FAILED": _ids(memory.failed),
         "SOLD_OUT": _times(memory.sold_out),
         "IDLE": _times(memory.idle),
+        "SILENT": _times(memory.silent),
+        "SPARED": _ids(memory.spared),
         "DISABLED": _times(memory.disabled),
         "RETIRING": _ids(memory.retiring),
         "EMPTYING": _times(memory.emptying),
@@ -95,9 +101,12 @@ def read(vector: Mapping[str, str]) -> Memory:
         deleted_at=get("DELETED_AT", float, 0.0),
         failures=get("FAILURES", int, 0),
         failed_at=get("FAILED_AT", float, 0.0),
+        why_failed=get("WHY_FAILED", unquote, ""),
         failed=get("FAILED", _read_ids, frozenset()),
         sold_out=get("SOLD_OUT", lambda text: dict(_pairs(text)), {}),
         idle=get("IDLE", _read_times, {}),
+        silent=get("SILENT", _read_times, {}),
+        spared=get("SPARED", _read_ids, frozenset()),
         disabled=get("DISABLED", _read_times, {}),
         retiring=get("RETIRING", _read_ids, frozenset()),
         emptying=get("EMPTYING", _read_times, {}),

@@ -26,7 +26,8 @@ class Stage(Enum):
     LEAVING = "leaving"  # a spot machine that the provider is about to take back
     FAILED = "failed"  # given up before it was ready
     LOST = "lost"  # given up after it was ready: its machine is gone or broken
-    OTHER = "other"  # offline, or not heard of
+    SILENT = "takes no VMs"  # READY, but in oned's ERROR, or its capacity was never told
+    OTHER = "other"  # offline, or too long on its way
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,8 @@ class HostView:
     price: float | None = None  # an hour; None: nobody tells
     ordered_at: float = 0.0  # since when it may be paid for
     ready_at: float = 0.0
+    problem: str = ""  # what its PROVISION_ERROR says
+    spared: bool = False  # the provider did not take it back as it had said; then that we disabled it is over
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from hybrid_drivers.agent.growth.packing import SPOT_SUFFIX, Offer, Size
 from hybrid_drivers.agent.growth.wants import untold, wants_of
 from hybrid_drivers.agent.record import GROWN, IM_MAD, HostRecord
 from hybrid_drivers.agent.record import read as read_record
-from hybrid_drivers.agent.spot import SPOT, interruption_of, is_spot
+from hybrid_drivers.agent.spot import SPOT, interruption_of, is_over, is_spot
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.model import Cluster, Host, HostState, OnedObject, Template, Value, Vm
 from hybrid_drivers.model_shares import HostShare, VmGroup
@@ -104,6 +104,8 @@ def view_host(host: Host, cluster_id: int, now: float, share: HostShare | None =
         price=record.price,
         ordered_at=_amount(grown.get("ORDERED_AT", "")) or record.since or record.ready_at,
         ready_at=record.ready_at if record.ready else 0.0,
+        problem=host.template.text("PROVISION_ERROR"),
+        spared=_is_spared(record, now),
     )
 
 
@@ -128,13 +130,21 @@ def stage_of(record: HostRecord, now: float) -> Stage:
         return Stage.COMING if now - ordered <= NEVER_READY else Stage.OTHER
     if record.failure is not None:
         return Stage.LOST
-    if interruption_of(record) is not None:
+    known = interruption_of(record)
+    if known is not None and not is_over(known, now):
         return Stage.LEAVING
     if host.state in _DISABLED:
         return Stage.DISABLED
     if host.state in _TAKES_VMS and host.max_cpu > 0:
         return Stage.USABLE
-    return Stage.COMING if now - record.ready_at <= LATE_CAPACITY else Stage.OTHER
+    if host.state is HostState.OFFLINE:
+        return Stage.OTHER  # by people
+    return Stage.COMING if now - record.ready_at <= LATE_CAPACITY else Stage.SILENT
+
+
+def _is_spared(record: HostRecord, now: float) -> bool:
+    known = interruption_of(record)
+    return known is not None and known.disables and is_over(known, now)
 
 
 def _stage_of_other(host: Host) -> Stage:

@@ -6,6 +6,7 @@ import itertools
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -245,6 +246,39 @@ def test_a_host_whose_machine_is_lost_goes_when_no_vm_is_on_it() -> None:
     assert decided(replace(lost, made=False)).actions == ()
 
 
+def test_what_failed_hosts_said_is_in_the_event_and_the_note() -> None:
+    said = "Hostname is invalid. Ask somebody."
+    first = decided(host(7, Stage.FAILED, problem=said), policy=Policy(max_hosts=2, max_failures=1))
+    assert first.actions == (Delete(host_id=7, reason="it could not be made: Hostname is invalid."),)
+    note = decided(vm(1), policy=Policy(max_hosts=2, max_failures=1), memory=first.memory).notes[0]
+    assert "(MAX_FAILURES=1), the last one: Hostname is invalid.; mend" in note
+    lost = decided(host(7, Stage.LOST, ready_at=NOW - 7000, problem="x" * 500)).actions[0]
+    assert len(lost.reason) < 200
+
+
+def test_a_host_that_takes_no_vms_for_long_is_given_back_and_one_with_vms_is_not() -> None:
+    silent = host(7, Stage.SILENT, ready_at=NOW - 7000)
+    first = decided(silent)
+    assert (first.actions, first.memory.silent) == ((), {7: NOW})
+    long = replace(first.memory, silent={7: NOW - 700})
+    assert [type(one) for one in decided(silent, memory=long).actions] == [Delete]
+    for kept in ({"vms": 1}, {"protected": True}, {"made": False}):
+        assert decided(replace(silent, **kept), memory=long).actions == ()
+    assert decided(silent, memory=long, policy=Policy(max_hosts=2, shrink_after=900)).actions == ()
+    assert decided(host(7, vms=1), memory=long).memory.silent == {}
+
+
+def test_a_host_the_provider_spared_is_enabled_until_that_is_seen_and_then_left_to_people() -> None:
+    spared = host(7, Stage.DISABLED, vms=1, spot=True, spared=True)
+    first = decided(spared)
+    assert [type(one) for one in first.actions] == [Enable]
+    assert [type(one) for one in decided(spared, memory=first.memory).actions] == [Enable], "we may have been killed"
+    seen = decided(replace(spared, stage=Stage.USABLE), memory=first.memory)
+    assert seen.actions == ()
+    assert seen.memory.spared == {7}
+    assert decided(spared, memory=seen.memory).actions == ()
+
+
 # --- what is refused for another reason ---
 
 
@@ -255,8 +289,12 @@ class Unplaceable(GrowthWorld):
         state = super().state()
         if not any(one.stage is Stage.USABLE for one in state.hosts):
             return state
-        told = {"problem": "it does not wait for a host: [DS] full", "refused": True, "hosts": frozenset()}
-        return replace(state, waiting=tuple(replace(one, **told) for one in state.waiting))  # type: ignore[arg-type]
+        told: dict[str, Any] = {
+            "problem": "it does not wait for a host: [DS] full",
+            "refused": True,
+            "hosts": frozenset(),
+        }
+        return replace(state, waiting=tuple(replace(one, **told) for one in state.waiting))
 
     def _schedule(self) -> None:
         pass
@@ -440,9 +478,12 @@ MEMORIES = st.builds(
     deleted_at=TIMES,
     failures=st.integers(0, 9),
     failed_at=TIMES,
+    why_failed=st.sampled_from(["", "a quota, of 5 %: [it]"]),
     failed=st.frozensets(st.integers(0, 99), max_size=4),
     sold_out=st.dictionaries(st.sampled_from(["c3.small.x86", "m5.metal", "a:b"]), TIMES),
     idle=st.dictionaries(st.integers(0, 99), TIMES, max_size=4),
+    silent=st.dictionaries(st.integers(0, 99), TIMES, max_size=4),
+    spared=st.frozensets(st.integers(0, 99), max_size=4),
     disabled=st.dictionaries(st.integers(0, 99), TIMES, max_size=4),
     retiring=st.frozensets(st.integers(0, 99), max_size=4),
     emptying=st.dictionaries(st.integers(0, 99), TIMES, max_size=4),
