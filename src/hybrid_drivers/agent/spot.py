@@ -90,6 +90,12 @@ def is_over(interruption: Interruption, now: float) -> bool:
     return now - interruption.noticed > GONE_BY
 
 
+def is_spared(record: HostRecord, now: float) -> bool:
+    """Tell whether we disabled a host for a notice that came to nothing."""
+    known = interruption_of(record)
+    return known is not None and known.disables and is_over(known, now)
+
+
 def rendered(interruption: Interruption) -> Template:
     """Return the attribute."""
     told = {"MACHINE": interruption.machine, "NOTICED": f"{interruption.noticed:.0f}"}

@@ -98,7 +98,7 @@ def _returning(one: Told) -> str:
 
 
 def _vm(one: Told) -> str:
-    return f"{one['id']}: {one['cpu']:g} CPU, {one['memory']} MiB, for {one['waited']} s; waits for {one['for']}"
+    return f"{one['id']}: {one['cpu']:g} CPU, {one['memory']} MiB, for {one['waited']} s; {one['for']}"
 
 
 def _plan(one: Told) -> str:

@@ -99,9 +99,9 @@ def _vms(look: Look) -> list[dict[str, object]]:
         waited = look.state.now - vm.since
         together = f", together with VMs {', '.join(map(str, vm.mates))}" if vm.mates else ""
         if vm.id in ordered:
-            text = f"a new host of plan {ordered[vm.id]}"
+            text = f"waits for a new host of plan {ordered[vm.id]}"
         elif waited < look.state.policy.grow_after:
-            text = f"GROW_AFTER={look.state.policy.grow_after:g}"
+            text = f"waits for GROW_AFTER={look.state.policy.grow_after:g}"
         else:
             text = look.decision.waits.get(vm.id, "")
         told.append({"id": vm.id, "cpu": vm.size.cpu / 100, "memory": vm.size.memory // 1024,

@@ -14,10 +14,10 @@ ordered twice. What must hold whatever happens:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 from hybrid_drivers.agent.growth.consolidate import Consolidated, consolidate
+from hybrid_drivers.agent.growth.demand import NO_PLAN, counted, members_of, waits
 from hybrid_drivers.agent.growth.failures import failures
 from hybrid_drivers.agent.growth.floors import holds_floor, lasting
 from hybrid_drivers.agent.growth.limits import Budget, settle
@@ -104,28 +104,16 @@ class _Deciding:
         rooms.sort(key=lambda one: (_ORDER_OF_ROOM[one.stage], -one.vms, one.id))
         ripe = [one for one in state.waiting if state.now - one.since >= state.policy.grow_after]
         stocks = {one.id: one.stock for one in rooms if one.stock is not EMPTY}
-        left, placed = place(_counted(ripe), [(one.id, one.room) for one in rooms], stocks)
-        unripe = _counted(one for one in state.waiting if state.now - one.since < state.policy.grow_after)
+        left, placed = place(counted(ripe), [(one.id, one.room) for one in rooms], stocks)
+        unripe = counted(one for one in state.waiting if state.now - one.since < state.policy.grow_after)
         _, more = place(unripe, [(one.id, one.room) for one in rooms if one.id not in placed], stocks)
-        self._tell(ripe, left)
+        self._waits = waits(ripe, left)
         return left, {*placed, *more}
 
     def _has_room(self, host: HostView) -> bool:
         if host.stage is Stage.DISABLED:
             return host.id in self._ours - self._retiring
         return host.stage in (Stage.USABLE, Stage.COMING)
-
-    def _tell(self, ripe: Iterable[Waiting], left: Counts) -> None:
-        """Say of each VM what it waits for, as far as it is known by now."""
-        missing = dict(left)
-        for one in sorted(ripe, key=lambda vm: -vm.since):  # those that have waited least are left over
-            group = one.group
-            if missing.get(group, 0):
-                missing[group] -= 1
-                text = one.problem or "a new host"
-            else:
-                text = "the scheduler, or a host on its way: there is room for it"
-            self._waits.update(dict.fromkeys(one.vm_ids, text))
 
     # --- growing ---
 
@@ -166,10 +154,10 @@ class _Deciding:
 
     def _grow(self, left: Counts) -> None:
         wanted = {group: count for group, count in left.items() if group.plans}
-        if not wanted:
-            return
+        vms = members_of(self._state.waiting)
+        if self._state.offers:
+            self._decline({one: wanted.pop(one) for one in list(wanted) if not self._fits(one)}, vms, NO_PLAN)
         refusal = self._brake() or self._cooling() or ("" if self._offers else self._no_offer())
-        vms = _members_of(self._state.waiting)
         while wanted and not refusal:
             offers = self._budget.affordable(self._offers)
             hosts, _ = cheapest(wanted, offers)
@@ -179,15 +167,24 @@ class _Deciding:
                 self._order_for(host, wanted, vms)
             if not hosts:
                 refusal = self._refusals(wanted)
+        self._decline(wanted, vms, refusal)
+
+    def _fits(self, group: Group) -> bool:
+        return any(one.holds(group) for one in self._state.offers)
+
+    def _decline(self, wanted: Counts, vms: dict[Group, list[Waiting]], why: str) -> None:
         if wanted:
-            self._notes.append(f"{sum(wanted.values())} waiting VMs get no new host: {refusal}")
+            self._notes.append(f"{sum(wanted.values())} waiting VMs get no new host: {why}")
+        for group, count in wanted.items():
+            for one in vms[group][:count]:
+                self._waits.update(dict.fromkeys(one.vm_ids, f"gets no new host: {why}"))
 
     def _refusals(self, wanted: Counts) -> str:
-        """Say why nothing can be ordered for these: each plan that would hold one is over a limit, or none would."""
+        """Say why nothing can be ordered for these: each plan that would hold one is over a limit."""
         fitting = [one for one in self._offers if any(one.holds(group) for group in wanted)]
         found = {one.plan: self._budget.refusal(one.price) for one in fitting}
         if not found:
-            return "they fit on no plan that can be ordered"
+            return "the plans that would hold them are sold out, or nobody tells their price"
         texts = set(found.values())
         return texts.pop() if len(texts) == 1 else "; ".join(f"{plan}: {why}" for plan, why in sorted(found.items()))
 
@@ -283,18 +280,3 @@ class _Deciding:
 
     def _remember(self, **changes: object) -> None:
         self._memory = replace(self._memory, **changes)  # type: ignore[arg-type] # names and types are Memory's own
-
-
-def _counted(waiting: Iterable[Waiting]) -> Counts:
-    counts: Counts = {}
-    for one in waiting:
-        group = one.group
-        counts[group] = counts.get(group, 0) + 1
-    return counts
-
-
-def _members_of(waiting: Iterable[Waiting]) -> dict[Group, list[Waiting]]:
-    found: dict[Group, list[Waiting]] = {}
-    for one in sorted(waiting, key=lambda vm: -vm.since):  # room that is there goes to those that waited longest
-        found.setdefault(one.group, []).append(one)
-    return found

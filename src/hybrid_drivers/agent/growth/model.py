@@ -201,5 +201,5 @@ class Decision:
     actions: tuple[Action, ...]
     memory: Memory
     notes: tuple[str, ...] = ()
-    waits: Mapping[int, str] = field(default_factory=dict)  # VM -> what it waits for
+    waits: Mapping[int, str] = field(default_factory=dict)  # VM -> what it waits for, or why in vain
     stays: Mapping[int, str] = field(default_factory=dict)  # host -> why it is not emptied

@@ -18,7 +18,7 @@ from hybrid_drivers.agent.growth.packing import SPOT_SUFFIX, Offer, Size
 from hybrid_drivers.agent.growth.wants import untold, wants_of
 from hybrid_drivers.agent.record import GROWN, IM_MAD, HostRecord
 from hybrid_drivers.agent.record import read as read_record
-from hybrid_drivers.agent.spot import SPOT, interruption_of, is_over, is_spot
+from hybrid_drivers.agent.spot import SPOT, interruption_of, is_over, is_spared, is_spot
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.model import Cluster, Host, HostState, OnedObject, Template, Value, Vm
 from hybrid_drivers.model_shares import HostShare, VmGroup
@@ -105,7 +105,7 @@ def view_host(host: Host, cluster_id: int, now: float, share: HostShare | None =
         ordered_at=_amount(grown.get("ORDERED_AT", "")) or record.since or record.ready_at,
         ready_at=record.ready_at if record.ready else 0.0,
         problem=host.template.text("PROVISION_ERROR"),
-        spared=_is_spared(record, now),
+        spared=is_spared(record, now),
     )
 
 
@@ -140,11 +140,6 @@ def stage_of(record: HostRecord, now: float) -> Stage:
     if host.state is HostState.OFFLINE:
         return Stage.OTHER  # by people
     return Stage.COMING if now - record.ready_at <= LATE_CAPACITY else Stage.SILENT
-
-
-def _is_spared(record: HostRecord, now: float) -> bool:
-    known = interruption_of(record)
-    return known is not None and known.disables and is_over(known, now)
 
 
 def _stage_of_other(host: Host) -> Stage:
@@ -255,7 +250,8 @@ def waiting(cloud: Cloud, cluster: Cluster, offers: Sequence[Offer], vm_mad: str
         except ConfigError as exc:
             plans, there, problem = frozenset(), frozenset(), str(exc)
         if not plans and not problem:
-            problem = "no host of this cluster would meet its requirements"
+            nothing = "there is no plan that can be ordered"
+            problem = "no host of this cluster would meet its requirements" if offers else nothing
         if wants and not problem:
             problem = untold(wants, [one for one in offers if one.plan in plans])
         found.append(

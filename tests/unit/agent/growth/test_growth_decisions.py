@@ -97,7 +97,7 @@ def test_vms_that_must_share_a_host_are_ordered_for_and_told_together() -> None:
     found = decided(vm(1, 800, mates=(5, 6)), vm(2, 800, mates=(7,), problem="nothing suits them"))
     assert found.actions == (Order(plan="small", price=0.5, reason="3 VMs wait and fit on it", vms=(1, 5, 6)),)
     assert found.waits == {
-        **dict.fromkeys((1, 5, 6), "a new host"),
+        **dict.fromkeys((1, 5, 6), "waits for a new host"),
         **dict.fromkeys((2, 7), "nothing suits them"),
     }
 
@@ -168,6 +168,17 @@ def test_limits_are_told_with_the_arithmetic(policy: Policy, memory: Memory, tol
     found = decided(vm(1, 800), full, policy=policy, memory=memory, offers=OFFERS[:1])
     assert ordered(found) == []
     assert told in found.notes[0]
+
+
+def test_what_a_vm_waits_for_in_vain_is_told_of_each() -> None:
+    found = decided(vm(1), vm(2, 9900), policy=Policy(max_hosts=0))
+    assert found.waits == {
+        1: "gets no new host: 0 hosts are MAX_HOSTS=0",
+        2: "gets no new host: they fit on no plan that can be ordered",
+    }
+    assert [one.partition(" get no new host: ")[0] for one in found.notes] == ["1 waiting VMs"] * 2
+    sold_out = Memory(sold_out={"huge": NOW + 10}, policy="p")
+    assert "are sold out" in decided(vm(1, 4000), memory=sold_out).waits[1]
 
 
 def test_within_the_limits_a_part_is_ordered() -> None:
