@@ -162,7 +162,7 @@ class Growing:
             hosts=tuple(hosts),
             waiting=waiting(leaving.of_cluster(cloud, cluster.id), cluster, found.offers, _vm_mad(cluster)),
             offers=found.offers,
-            returning=returning(self._parts.departures.all(), cloud.hosts, cluster),
+            returning=returning(self._parts.leaving({one.id for one in cloud.hosts}), cloud.hosts, cluster),
             placed=placed_in(cloud, cluster, policy),
         )
 

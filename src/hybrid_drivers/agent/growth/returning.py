@@ -19,10 +19,8 @@ def returning(departures: Iterable[Departure], hosts: Iterable[Host], cluster: C
     records = [read(one) for one in hosts]
     held = {one.deploy_id for one in records} | {one.replacing for one in records}
     found = [one for one in departures if one.machine_id and one.machine_id not in held and _is_of(one, cluster)]
-    return tuple(
-        Returning(machine=one.machine_id, host=one.name, price=one.price)
-        for one in sorted(found, key=lambda one: one.machine_id)
-    )
+    machines = {one.machine_id: Returning(machine=one.machine_id, host=one.name, price=one.price) for one in found}
+    return tuple(machine for _, machine in sorted(machines.items()))
 
 
 def _is_of(departure: Departure, cluster: Cluster) -> bool:

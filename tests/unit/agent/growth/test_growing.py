@@ -160,7 +160,7 @@ class World:
         )
         clock = SimpleNamespace(now=lambda: self.now)
         parts = SimpleNamespace(
-            departures=SimpleNamespace(all=lambda: []),
+            leaving=lambda hosts: [],
             oned=self.oned,
             clock=clock,
             accounts=cast(Accounts, accounts),
