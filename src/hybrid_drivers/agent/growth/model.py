@@ -79,7 +79,7 @@ class Waiting:
     plans: frozenset[str] = frozenset()
     hosts: frozenset[int] = frozenset()
     problem: str = ""
-    refused: bool = False  # the scheduler said so
+    refused: bool = False  # the scheduler said so: its words are behind the first colon of ``problem``
     wants: Wants | None = None
     mates: tuple[int, ...] = ()
 

@@ -16,7 +16,7 @@ from hybrid_drivers.agent.growth.memory import HOUR, Memory
 from hybrid_drivers.agent.growth.model import Stage, State, Waiting
 
 REFUSED_FOR: Final = 6 * HOUR
-_LONGEST: Final = 80  # characters of a reason that are kept, and VMs of one reason that are named:
+_LONGEST: Final = 120  # characters of a reason that are kept, and VMs of one reason that are named:
 _NAMED: Final = 10
 
 
@@ -28,7 +28,7 @@ def remembered(state: State, memory: Memory) -> Memory:
     if any(one.member and one.stage is Stage.USABLE for one in state.hosts):
         until = state.now + REFUSED_FOR
         fresh = [vm for vm in memory.hoped if vm in waiting and waiting[vm].refused]
-        refused.update({vm: (until, waiting[vm].problem[:_LONGEST]) for vm in fresh})
+        refused.update({vm: (until, _words(waiting[vm])) for vm in fresh})
     hoped = frozenset(vm for vm in memory.hoped if vm in waiting and vm not in refused)
     return replace(memory, refused=refused, hoped=hoped)
 
@@ -51,6 +51,10 @@ def notes(memory: Memory) -> list[str]:
     for vm, (_, why) in sorted(memory.refused.items()):
         reasons.setdefault(why, []).append(vm)
     return [_note(memory.refused, vms, why) for why, vms in reasons.items()]
+
+
+def _words(one: Waiting) -> str:
+    return (one.problem.partition(": ")[2] or one.problem)[:_LONGEST]
 
 
 def _note(refused: Mapping[int, tuple[float, str]], vms: list[int], why: str) -> str:

@@ -326,7 +326,7 @@ def test_a_host_taken_back_for_a_vm_is_remembered_and_a_changed_policy_forgets()
     back = decided(vm(1), host(7, Stage.DISABLED), memory=asleep).memory
     assert back.hoped == {1}
     assert decided(host(7), memory=back).memory.hoped == frozenset(), "it runs"
-    waits = vm(1, problem="[DS]", refused=True, hosts=frozenset())
+    waits = vm(1, problem="it does not wait for a host: [DS]", refused=True, hosts=frozenset())
     refused = decided(waits, host(7), memory=back).memory
     assert (set(refused.refused), refused.hoped) == ({1}, frozenset())
     assert ordered(decided(vm(1), memory=refused)) == []
@@ -540,6 +540,7 @@ PROVIDERS = {
     "steady": Provider(),
     "slow": Provider(ready_after=lambda chance: chance.uniform(600, 2400)),
     "failing": Provider(failing=0.2),
+    "clinging": Provider(keeps=1800),
     "drought": Provider(drought=lambda now: frozenset({"small", "large"}) if 3600 < now < 9000 else frozenset()),
 }
 TRACES: Mapping[str, Callable[[int], list[Vm]]] = {"burst": burst, "diurnal": diurnal, "sawtooth": sawtooth}
