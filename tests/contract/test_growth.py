@@ -104,6 +104,26 @@ def test_limits_and_mistakes_are_told_on_the_cluster() -> None:
         lab.wait_empty()
 
 
+def test_a_machine_that_the_provider_does_not_take_back_counts_until_it_does() -> None:
+    with growing_lab(policy={"MAX_HOSTS": "1", "SHRINK_AFTER": "0.5", "COOLDOWN": "0.5"}) as lab:
+        first = start_vm(lab, "first", cpu=8)
+        wait_running(lab, first)
+        lab.simulator.knobs.change({"error_calls": "DELETE", "error_rate": 1})
+        end(lab, first)
+        lab.wait(lambda: not lab.oned.hosts())
+        second = start_vm(lab, "second", cpu=8)
+        lab.wait(lambda: "1 of them being given back, are MAX_HOSTS=1" in cluster_text(lab, "ELASTIC_NOTE"))
+        (row,) = json.loads(lab.run("onehybrid", "cost", "--json").stdout)
+        assert (row["hosts"], row["returning"], row["hour"]) == (0, 1, 1.5)
+        assert "BEING GIVEN BACK" in lab.run("onehybrid", "growth", "explain", str(lab.cluster_id)).stdout
+        assert (lab.made(), len(lab.alive())) == (1, 1)
+        lab.simulator.knobs.change({"error_rate": 0})
+        wait_running(lab, second)
+        end(lab, second)
+        lab.wait(lambda: not lab.oned.hosts())
+        lab.wait_empty()
+
+
 def test_what_is_protected_or_other_peoples_stays() -> None:
     with growing_lab(policy={"SHRINK_AFTER": "0.5", "MIN_HOSTS": "1"}) as lab:
         mine = lab.create("mine")

@@ -21,6 +21,7 @@ from hybrid_drivers.agent.growth.model import (
     HostView,
     Migrate,
     Order,
+    Returning,
     Stage,
     State,
     Waiting,
@@ -75,6 +76,7 @@ class Provider:
     ready_after: Callable[[random.Random], float] = lambda _: 300.0
     failing: float = 0.0
     drought: Callable[[float], frozenset[str]] = lambda _: frozenset()
+    keeps: float = 0.0  # seconds it has a machine, and is paid for it, after that was given back
 
 
 class GrowthWorld:
@@ -100,6 +102,7 @@ class GrowthWorld:
         self.orders: list[float] = []
         self.deletes: list[tuple[float, Machine]] = []
         self.notes: list[str] = []
+        self.kept: dict[int, tuple[float, str]] = {}  # machines on their way back: until when, and their plan
         self.host_seconds = self.used_seconds = self.money = 0.0
         self.offers: tuple[Offer, ...] = OFFERS
         self.waits: list[float] = []
@@ -109,6 +112,7 @@ class GrowthWorld:
         """Let time go on; on every step VMs come and go, the scheduler places, and growing decides."""
         while self.now < until:
             self.now += self.step
+            self.kept = {one: told for one, told in self.kept.items() if told[0] > self.now}
             self._end_vms()
             self._schedule()
             self._pass()
@@ -175,6 +179,10 @@ class GrowthWorld:
             hosts=tuple(self._view(one) for one in self.hosts.values()),
             waiting=waiting,
             offers=self.offers,
+            returning=tuple(
+                Returning(machine=f"m{one}", host=f"h{one}", price=offer(plan).price)
+                for one, (_, plan) in self.kept.items()
+            ),
         )
 
     def _view(self, host: Machine) -> HostView:
@@ -232,17 +240,19 @@ class GrowthWorld:
     def _delete(self, host: Machine) -> None:
         assert not host.vms, "a host with a VM was deleted"
         assert host.disabled, "a host that may get a VM was deleted"
-        there = [one for one in self.hosts.values() if self.stage(one) in (Stage.USABLE, Stage.COMING)]
+        there = [one for one in self.hosts.values() if self.stage(one) is Stage.USABLE]
         assert len(there) >= self.floors().min_hosts, "below MIN_HOSTS"
         assert self.now - max(self.orders, default=-1e9) >= self.policy.cooldown
         del self.hosts[host.id]
+        self.kept[host.id] = (self.now + self.provider.keeps, host.plan)
         if not host.retires:  # that is no shrinking
             self.deletes.append((self.now, host))
 
     def _order(self, action: Order) -> None:
         limits, found = self.policy, offer(action.plan)
-        rate = sum(offer(one.plan).cost for one in self.hosts.values()) + found.cost
-        assert len(self.hosts) < limits.max_hosts, "over MAX_HOSTS"
+        plans = [*(one.plan for one in self.hosts.values()), *(plan for _, plan in self.kept.values())]
+        rate = sum(offer(plan).cost for plan in plans) + found.cost
+        assert len(plans) < limits.max_hosts, "over MAX_HOSTS"
         assert limits.max_cost_hour is None or rate <= limits.max_cost_hour + 1e-9, "over MAX_COST_HOUR"
         assert sum(one > self.now - HOUR for one in self.orders) < limits.max_orders_hour, "over MAX_ORDERS_HOUR"
         if limits.max_cost_month is not None:

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import threading
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -26,6 +27,8 @@ class Departure:
     name: str  # the host's, for people
     machine_id: str = ""
     since: float  # unix seconds
+    cluster_id: int | None = None  # the host's, and what it cost an hour; None: not known
+    price: float | None = None
     deleted_at: float | None = None  # the last delete call the provider accepted
     missing: int = 0
     last_missing: float = 0.0  # when the last answer that lacked it was asked for
@@ -34,6 +37,15 @@ class Departure:
     def key(self) -> str:
         """Return the name it goes by in the work queue and on disk."""
         return hashlib.sha256(f"{self.account}/{self.machine_id or self.host_id}".encode()).hexdigest()[:20]
+
+
+def noted(folder: Path) -> list[Departure]:
+    """Return what the agent has noted, for who only reads; what is gone meanwhile or damaged is left to the agent."""
+    found = []
+    for path in folder.glob("*.json"):
+        with suppress(OSError, ValueError, TypeError):
+            found.append(Departure(**json.loads(path.read_text())))
+    return found
 
 
 class Departures:

@@ -134,6 +134,7 @@ class Observer:
         machines = [m for m in lists.of_host(record.host.id, record.deploy_id) if m.id not in leaving]
         if record.deploy_id:
             memory.rented = (spec.account.name, record.deploy_id)
+            memory.cluster_id, memory.price = record.host.cluster_id, record.price
         recorded = next((m for m in machines if m.id == record.deploy_id), None)
         if record.deploy_id and recorded is None and record.deploy_id not in leaving:
             recorded = lists.confirm(record.deploy_id)

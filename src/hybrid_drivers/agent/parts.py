@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from hybrid_drivers.agent.accounts import Accounts
-from hybrid_drivers.agent.departures import Departures
+from hybrid_drivers.agent.departures import Departure, Departures
 from hybrid_drivers.agent.keys import FrontEndKeys
 from hybrid_drivers.agent.owner import Owner
 from hybrid_drivers.agent.peers import Peers
@@ -44,6 +45,8 @@ class HostMemory:
     lost_capacity: int = 0  # times in a row that oned had none although the probes had told it
     problem: str = ""
     rented: tuple[str, str] | None = None  # account and machine, as last seen
+    cluster_id: int | None = None  # with ``rented``; and what the host costs an hour
+    price: float | None = None
     monitoring: bool | None = None  # True: start the probes, False: stop them, None: nothing to do
     configuration: bytes = b""  # monitord's XML, from the last START_MONITOR
     upkeep: UpkeepMemory = field(default_factory=UpkeepMemory)
@@ -90,6 +93,26 @@ class Parts:
         """Return the hosts that were seen with a machine."""
         with self._lock:
             return [host_id for host_id, memory in self._memories.items() if memory.rented]
+
+    def leaving(self, hosts: Collection[int]) -> list[Departure]:
+        """Return all machines on their way back; also those whose host oned has no more, and nobody told us yet."""
+        now = self.clock.now()
+        with self._lock:
+            memories = list(self._memories.items())
+        unnoted = [
+            Departure(
+                account=known.rented[0],
+                host_id=host_id,
+                name=str(host_id),
+                machine_id=known.rented[1],
+                since=now,
+                cluster_id=known.cluster_id,
+                price=known.price,
+            )
+            for host_id, known in memories
+            if known.rented and host_id not in hosts
+        ]
+        return [*unnoted, *self.departures.all()]  # noted meanwhile, one is in both
 
     def begin_anew(self, host_id: int) -> None:
         """Drop what earlier failures left; what oned told us stays."""

@@ -7,6 +7,7 @@ would be encrypted again.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -53,9 +54,23 @@ class HostRecord:
         return self.provision.get("DEPLOY_ID", "")
 
     @property
+    def price(self) -> float | None:
+        """Return what the host costs an hour, None when nobody tells."""
+        return price_of(self.host.template)
+
+    @property
     def friendly_name(self) -> str:
         """Return the name the host was created with, whatever it is called now."""
         return self.provision.get("HOSTNAME") or self.host.name
+
+
+def price_of(template: Template) -> float | None:
+    """Return a host's COST_HOUR; None when there is none, or it is no amount of money."""
+    try:
+        price = float(template.text("COST_HOUR"))
+    except ValueError:
+        return None
+    return price if 0 <= price < math.inf else None
 
 
 def read(host: Host) -> HostRecord:

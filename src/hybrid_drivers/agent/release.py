@@ -31,21 +31,33 @@ class Release:
     def host_is_gone(self, host_id: int) -> None:
         """Take note that oned no longer has the host: whatever carries its tag, at any account, is given back."""
         name, now = str(host_id), self._parts.clock.now()
-        rented = self._parts.memory(host_id).rented
+        known = self._parts.memory(host_id)
+        rented = known.rented
         accounts = [rented[0]] if rented else [account.name for account in self._parts.accounts.all()]
-        gone = [Departure(account=account, host_id=host_id, name=name, since=now) for account in accounts]
+        gone = [
+            Departure(
+                account=account,
+                host_id=host_id,
+                name=name,
+                since=now,
+                cluster_id=known.cluster_id,
+                price=known.price,
+            )
+            for account in accounts
+        ]
         if rented:  # known by its id too: somebody may have changed the tags
             gone.append(replace(gone[0], machine_id=rented[1]))
         for departure in gone:
-            self._ask(("release", self._parts.departures.add(departure).key))
+            self._note(departure)
         self._parts.forget(host_id)
         self._ask(peers.KEY, self._parts.peers.window)  # its cluster has one host less
 
     def machine(self, account: Account, machine: Machine, host_id: int, name: str) -> None:
         """Take note that one machine is to be given back."""
-        departure = Departure(
-            account=account.name, host_id=host_id, name=name, machine_id=machine.id, since=self._parts.clock.now()
-        )
+        now = self._parts.clock.now()
+        self._note(Departure(account=account.name, host_id=host_id, name=name, machine_id=machine.id, since=now))
+
+    def _note(self, departure: Departure) -> None:
         self._ask(("release", self._parts.departures.add(departure).key))
 
     def work(self, key: str) -> float | None:
@@ -152,7 +164,7 @@ class Release:
         for machine in account.machines.of_host(departure.host_id):
             if machine.id not in leaving and machine.state not in (MachineState.GONE, MachineState.DELETING):
                 name = machine.tags.name if machine.tags and machine.tags.name else departure.name
-                self.machine(account, machine, departure.host_id, name)
+                self._note(replace(departure, name=name, machine_id=machine.id, since=now, deleted_at=None))
         if snapshot.asked_at >= departure.since + limits.settle:
             self._parts.departures.drop(departure)
             return None

@@ -128,6 +128,8 @@ class RemedyWork:
                 name=record.friendly_name,
                 machine_id=step.machine.id,
                 since=self._parts.clock.now(),
+                cluster_id=record.host.cluster_id,
+                price=record.price,
             )
         )
         self._ask(("release", departure.key))

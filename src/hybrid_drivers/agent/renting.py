@@ -172,6 +172,8 @@ class Renting:
                     name=record.friendly_name,
                     machine_id=step.machine.id,
                     since=parts.clock.now(),
+                    cluster_id=record.host.cluster_id,
+                    price=record.price,
                 )
             )
             self._ask(("release", departure.key))

@@ -17,6 +17,7 @@ from hybrid_drivers.model import HostState, Template, Value
 SPOT: Final = "SPOT"
 INTERRUPTION: Final = "PROVISION_INTERRUPTION"
 NEAR: Final = 600.0  # seconds before its time that a machine's end is a notice; one set long before is only a date
+GONE_BY: Final = 7200.0  # seconds after a notice; a machine that is there then was not taken back
 STILL_THERE: Final = 300.0  # seconds after a notice that VMs are tried again where the provider told no time
 _TAKES_NONE: Final = (HostState.DISABLED, HostState.MONITORING_DISABLED, HostState.OFFLINE)
 _YES: Final = ("yes", "true")
@@ -82,6 +83,17 @@ def interruption_of(record: HostRecord) -> Interruption | None:
         flushed=told.get("FLUSHED", "") == "YES",
         left=frozenset(int(one) for one in told.get("LEFT", "").split(",") if one.isdecimal()),
     )
+
+
+def is_over(interruption: Interruption, now: float) -> bool:
+    """Tell whether a notice counts no more: providers withdraw one without a word."""
+    return now - interruption.noticed > GONE_BY
+
+
+def is_spared(record: HostRecord, now: float) -> bool:
+    """Tell whether we disabled a host for a notice that came to nothing."""
+    known = interruption_of(record)
+    return known is not None and known.disables and is_over(known, now)
 
 
 def rendered(interruption: Interruption) -> Template:

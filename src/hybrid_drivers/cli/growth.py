@@ -46,6 +46,7 @@ def explain(cluster: str, as_json: bool) -> None:
         click.echo(json.dumps(told))
         return
     _lines(f"CLUSTER {told['cluster']['name']}: HOSTS", [_host(one) for one in told["hosts"]])
+    _lines("BEING GIVEN BACK", [_returning(one) for one in told.get("returning", [])], empty="")
     _lines("WAITING VMS", [_vm(one) for one in told["vms"]])
     _lines("PLANS", [_plan(one) for one in told["plans"]])
     _lines("NEXT", [one["text"] for one in told["actions"]])
@@ -91,8 +92,13 @@ def _host(one: Told) -> str:
     return ", ".join(parts)
 
 
+def _returning(one: Told) -> str:
+    price = "its price is not known" if one["price"] is None else f"{one['price']:g} an hour"
+    return f"{one['machine']} of {one['name']}, {price}"
+
+
 def _vm(one: Told) -> str:
-    return f"{one['id']}: {one['cpu']:g} CPU, {one['memory']} MiB, for {one['waited']} s; waits for {one['for']}"
+    return f"{one['id']}: {one['cpu']:g} CPU, {one['memory']} MiB, for {one['waited']} s; {one['for']}"
 
 
 def _plan(one: Told) -> str:

@@ -28,7 +28,7 @@ TOLD: dict[str, Any] = {
         {"id": 8, "name": "mine", "stage": "coming", "made": False, "plan": "", "vms": 2, "price": None, "idle": None,
          "protected": False, "emptied": False, "stays": "VM 3 uses PCI devices"},
     ],
-    "vms": [{"id": 1, "cpu": 2, "memory": 1024, "waited": 90, "for": "a new host of plan small"}],
+    "vms": [{"id": 1, "cpu": 2, "memory": 1024, "waited": 90, "for": "waits for a new host of plan small"}],
     "cost": {"hour": 0.5, "hour_after": 1.0, "month": 12.34},
     "events": ["2026-11-25 15:00:00 delete host 6: it has had no VM for 700 s"],
 }  # fmt: skip
@@ -97,6 +97,7 @@ def test_cost_of_a_cluster() -> None:
         "id": 100,
         "name": "edge",
         "hosts": 3,
+        "returning": 0,
         "unpriced": 1,
         "hour": 2.0,
         "month": 101.0,

@@ -150,6 +150,7 @@ def _as_one(those: Sequence[Waiting], group: VmGroup) -> Waiting:
         plans=plans,
         hosts=frozenset.intersection(*(one.hosts for one in those)),
         problem=problem,
+        refused=any(one.refused for one in those),
         wants=wants,
         mates=tuple(one.id for one in others),
     )

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable
 
 from hybrid_drivers.agent.growth.growing import EVENT, Growing, Look
+from hybrid_drivers.agent.growth.limits import rate_of
 from hybrid_drivers.agent.growth.model import Action, Delete, HostView, Migrate, Order
 from hybrid_drivers.agent.growth.telling import describe
 from hybrid_drivers.errors import AgentError
@@ -35,7 +36,7 @@ def as_json(look: Look) -> dict[str, object]:
     state, decision = look.state, look.decision
     policy = state.policy.at(state.moment)
     members = [one for one in state.hosts if one.member]
-    before = sum(one.price or 0.0 for one in members)
+    before = rate_of(state)
     return {
         "cluster": {"id": look.cluster.id, "name": look.cluster.name},
         "problem": look.range.problem,
@@ -54,6 +55,7 @@ def as_json(look: Look) -> dict[str, object]:
         "actions": [_action(one) for one in decision.actions],
         "notes": list(decision.notes),
         "hosts": [_host(look, one) for one in members],
+        "returning": [{"machine": one.machine, "name": one.host, "price": one.price} for one in state.returning],
         "vms": _vms(look),
         "cost": {
             "hour": round(before, 4),
@@ -97,9 +99,9 @@ def _vms(look: Look) -> list[dict[str, object]]:
         waited = look.state.now - vm.since
         together = f", together with VMs {', '.join(map(str, vm.mates))}" if vm.mates else ""
         if vm.id in ordered:
-            text = f"a new host of plan {ordered[vm.id]}"
+            text = f"waits for a new host of plan {ordered[vm.id]}"
         elif waited < look.state.policy.grow_after:
-            text = f"GROW_AFTER={look.state.policy.grow_after:g}"
+            text = f"waits for GROW_AFTER={look.state.policy.grow_after:g}"
         else:
             text = look.decision.waits.get(vm.id, "")
         told.append({"id": vm.id, "cpu": vm.size.cpu / 100, "memory": vm.size.memory // 1024,

@@ -20,7 +20,7 @@ from typing import Final
 
 from hybrid_drivers.agent.growth.fitting import Disks, fit, total
 from hybrid_drivers.agent.growth.memory import HOUR, Memory
-from hybrid_drivers.agent.growth.model import Disable, Enable, Guest, HostView, Migrate, Placed, Stage, State
+from hybrid_drivers.agent.growth.model import Disable, Enable, Guest, HostView, Migrate, Placed, Stage, State, Waiting
 from hybrid_drivers.agent.growth.packing import Size
 from hybrid_drivers.agent.growth.shrink import at_edge, is_floor
 
@@ -244,7 +244,14 @@ class _Consolidating:
         return "" if at_edge(host, self._state, EDGE) else "its hour is paid for"
 
     def _waiting(self) -> bool:
-        return any(not one.problem for one in self._state.waiting)
+        return any(self._may_run(one) for one in self._state.waiting)
+
+    def _may_run(self, vm: Waiting) -> bool:
+        """Tell whether a plan or a host would ever hold a VM: one that is too large must not stop everything else."""
+        if vm.problem:
+            return False
+        there = any(one.id in vm.hosts and one.room.holds(vm.size) for one in self._state.hosts)
+        return there or any(one.holds(vm.group) for one in self._state.offers)
 
     def _fit(self, source: HostView, guests: Iterable[Guest]) -> tuple[dict[int, int], int | None]:
         """Say where VMs of a host would go, and which of them fits nowhere (see ``fitting.fit``)."""

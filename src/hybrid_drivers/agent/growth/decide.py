@@ -14,17 +14,16 @@ ordered twice. What must hold whatever happens:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 from hybrid_drivers.agent.growth.consolidate import Consolidated, consolidate
+from hybrid_drivers.agent.growth.demand import NO_PLAN, counted, members_of, waits
+from hybrid_drivers.agent.growth.failures import failures
 from hybrid_drivers.agent.growth.floors import holds_floor, lasting
 from hybrid_drivers.agent.growth.limits import Budget, settle
-from hybrid_drivers.agent.growth.memory import Memory
 from hybrid_drivers.agent.growth.model import (
     Action,
     Decision,
-    Delete,
     Disable,
     Enable,
     HostView,
@@ -34,6 +33,7 @@ from hybrid_drivers.agent.growth.model import (
     Waiting,
 )
 from hybrid_drivers.agent.growth.packing import Counts, Group, NewHost, Offer, cheapest, place
+from hybrid_drivers.agent.growth.refused import notes, remembered, without_refused
 from hybrid_drivers.agent.growth.shrink import give_back, retire
 from hybrid_drivers.agent.growth.stock import EMPTY
 
@@ -49,12 +49,12 @@ class _Deciding:
     """One decision on its way: what was decided so far."""
 
     def __init__(self, state: State) -> None:
-        self._memory = settle(state)
-        self._state = state = replace(state, memory=self._memory)
+        self._memory = memory = remembered(state, settle(state))
+        self._state = state = replace(state, memory=memory, waiting=without_refused(state.waiting, memory))
         self._actions: list[Action] = []
-        self._notes: list[str] = []
         self._waits: dict[int, str] = {}
         self._budget = Budget(state)
+        self._notes = [*notes(memory), *filter(None, [self._budget.unpriced()])]
         self._ours = {one for one in self._memory.disabled if self._stage(one) is Stage.DISABLED}
         self._retiring = self._ours & self._memory.retiring
         self._enabled: set[int] = set()
@@ -69,7 +69,8 @@ class _Deciding:
         self._grow(left)
         needed |= self._floors(needed)
         self._enable(needed)
-        self._retire()
+        self._spare()
+        self._retire(needed)
         found = self._consolidate()
         self._shrink(needed, found.held)
         return Decision(
@@ -83,35 +84,8 @@ class _Deciding:
     # --- what went wrong ---
 
     def _failures(self) -> None:
-        """Give failed hosts back, count them, and remember what is sold out; a changed policy is a new beginning."""
-        memory, now = self._memory, self._state.now
-        made = [one for one in self._state.hosts if one.made]
-        failures, failed_at = memory.failures, memory.failed_at
-        came = any(one.ready_at > failed_at for one in made if one.ready_at)
-        if came or memory.policy != self._state.policy_digest:
-            failures = 0
-        failed = {one.id for one in made if one.stage is Stage.FAILED}
-        sold_out = dict(memory.sold_out)
-        for host in made:
-            if host.stage is Stage.FAILED and host.spot:  # whatever it was (a quota has no other sign): on demand now
-                sold_out.setdefault(host.plan, now + self._state.policy.sold_out_for)
-            if host.stage is Stage.FAILED and not host.protected:
-                self._actions.append(
-                    Delete(host_id=host.id, reason="it could not be made: its PROVISION_ERROR says why")
-                )
-            if host.stage is Stage.LOST and not host.protected and not host.vms:
-                self._actions.append(
-                    Delete(host_id=host.id, reason="its machine is lost: its PROVISION_ERROR says why")
-                )
-            if host.stage is Stage.SOLD_OUT and not host.protected:
-                sold_out[host.plan] = now + self._state.policy.sold_out_for
-                self._actions.append(Delete(host_id=host.id, reason=f"{host.plan} is sold out in all its places"))
-        if fresh := failed - memory.failed:
-            failures, failed_at = failures + len(fresh), now
-        digest = self._state.policy_digest
-        self._remember(
-            failures=failures, failed_at=failed_at, failed=frozenset(failed), sold_out=sold_out, policy=digest
-        )
+        actions, self._memory = failures(self._state, self._memory)
+        self._actions += actions
         self._offers = self._good_offers()
 
     def _good_offers(self, *, floor: bool = False) -> list[Offer]:
@@ -130,28 +104,16 @@ class _Deciding:
         rooms.sort(key=lambda one: (_ORDER_OF_ROOM[one.stage], -one.vms, one.id))
         ripe = [one for one in state.waiting if state.now - one.since >= state.policy.grow_after]
         stocks = {one.id: one.stock for one in rooms if one.stock is not EMPTY}
-        left, placed = place(_counted(ripe), [(one.id, one.room) for one in rooms], stocks)
-        unripe = _counted(one for one in state.waiting if state.now - one.since < state.policy.grow_after)
+        left, placed = place(counted(ripe), [(one.id, one.room) for one in rooms], stocks)
+        unripe = counted(one for one in state.waiting if state.now - one.since < state.policy.grow_after)
         _, more = place(unripe, [(one.id, one.room) for one in rooms if one.id not in placed], stocks)
-        self._tell(ripe, left)
+        self._waits = waits(ripe, left)
         return left, {*placed, *more}
 
     def _has_room(self, host: HostView) -> bool:
         if host.stage is Stage.DISABLED:
             return host.id in self._ours - self._retiring
         return host.stage in (Stage.USABLE, Stage.COMING)
-
-    def _tell(self, ripe: Iterable[Waiting], left: Counts) -> None:
-        """Say of each VM what it waits for, as far as it is known by now."""
-        missing = dict(left)
-        for one in sorted(ripe, key=lambda vm: -vm.since):  # those that have waited least are left over
-            group = _group(one)
-            if missing.get(group, 0):
-                missing[group] -= 1
-                text = one.problem or "a new host"
-            else:
-                text = "the scheduler, or a host on its way: there is room for it"
-            self._waits.update(dict.fromkeys(one.vm_ids, text))
 
     # --- growing ---
 
@@ -163,11 +125,14 @@ class _Deciding:
         empty = [one for one in there if not one.vms and one.id not in needed]
         asleep = sorted(one.id for one in members if one.id in self._ours - self._retiring - needed)
         policy = self._state.policy
+        ready = [one for one in there if one.stage is Stage.USABLE]
+        idle = sum(one.stage is Stage.USABLE for one in empty)
+        lacking_now = max(policy.min_hosts - len(ready) - len(self._ours & needed), policy.warm_hosts - idle, 0)
+        back = set(asleep[:lacking_now])  # one that is there is better than one on its way
         count = len(there) + len(self._ours & needed) + sum(isinstance(one, Order) for one in self._actions)
         least, warm = policy.min_hosts - count, policy.warm_hosts - len(empty)
         floor = f"MIN_HOSTS={policy.min_hosts}" if least >= warm else f"WARM_HOSTS={policy.warm_hosts}"
         lacking = max(least, warm, 0)
-        back = set(asleep[:lacking])
         for _ in range(lacking - len(back)):
             if refusal := self._order_cheapest(floor):
                 self._notes.append(f"{floor} is not met: {refusal}")
@@ -189,10 +154,10 @@ class _Deciding:
 
     def _grow(self, left: Counts) -> None:
         wanted = {group: count for group, count in left.items() if group.plans}
-        if not wanted:
-            return
+        vms = members_of(self._state.waiting)
+        if self._state.offers:
+            self._decline({one: wanted.pop(one) for one in list(wanted) if not self._fits(one)}, vms, NO_PLAN)
         refusal = self._brake() or self._cooling() or ("" if self._offers else self._no_offer())
-        vms = _members_of(self._state.waiting)
         while wanted and not refusal:
             offers = self._budget.affordable(self._offers)
             hosts, _ = cheapest(wanted, offers)
@@ -202,15 +167,24 @@ class _Deciding:
                 self._order_for(host, wanted, vms)
             if not hosts:
                 refusal = self._refusals(wanted)
+        self._decline(wanted, vms, refusal)
+
+    def _fits(self, group: Group) -> bool:
+        return any(one.holds(group) for one in self._state.offers)
+
+    def _decline(self, wanted: Counts, vms: dict[Group, list[Waiting]], why: str) -> None:
         if wanted:
-            self._notes.append(f"{sum(wanted.values())} waiting VMs get no new host: {refusal}")
+            self._notes.append(f"{sum(wanted.values())} waiting VMs get no new host: {why}")
+        for group, count in wanted.items():
+            for one in vms[group][:count]:
+                self._waits.update(dict.fromkeys(one.vm_ids, f"gets no new host: {why}"))
 
     def _refusals(self, wanted: Counts) -> str:
-        """Say why nothing can be ordered for these: each plan that would hold one is over a limit, or none would."""
+        """Say why nothing can be ordered for these: each plan that would hold one is over a limit."""
         fitting = [one for one in self._offers if any(one.holds(group) for group in wanted)]
         found = {one.plan: self._budget.refusal(one.price) for one in fitting}
         if not found:
-            return "they fit on no plan that can be ordered"
+            return "the plans that would hold them are sold out, or nobody tells their price"
         texts = set(found.values())
         return texts.pop() if len(texts) == 1 else "; ".join(f"{plan}: {why}" for plan, why in sorted(found.items()))
 
@@ -228,17 +202,20 @@ class _Deciding:
         self._budget.take(offer.price)
         self._actions.append(Order(plan=offer.plan, price=offer.price, reason=reason, vms=vms))
         now = self._state.now
-        self._remember(orders=(*self._memory.orders, now), ordered_at=now)
+        hoped = self._memory.hoped.union(vms)
+        self._remember(orders=(*self._memory.orders, now), ordered_at=now, hoped=hoped)
 
     def _brake(self) -> str:
         failures, most = self._memory.failures, self._state.policy.max_failures
         if failures < most:
             return ""
-        return f"{failures} creations failed in a row (MAX_FAILURES={most}); mend the cause and change ELASTIC to go on"
+        why = f", the last one: {self._memory.why_failed}" if self._memory.why_failed else ""
+        count = f"{failures} creations failed in a row (MAX_FAILURES={most}){why}"
+        return f"{count}; mend the cause and change ELASTIC to go on"
 
     def _cooling(self) -> str:
         until = self._memory.deleted_at + self._state.policy.cooldown
-        if self._state.now >= until or any(one.stage is Stage.LEAVING for one in self._state.hosts):
+        if self._state.now >= until or any(one.stage is Stage.LEAVING and one.member for one in self._state.hosts):
             return ""  # VMs of a host that is taken back cannot wait, and that it goes is no flapping
         return f"a host was given back {self._state.now - self._memory.deleted_at:.0f} s ago (COOLDOWN)"
 
@@ -252,6 +229,17 @@ class _Deciding:
                 reason = "it is protected" if host.protected else "it is needed again"
                 self._actions.append(Enable(host_id=host.id, reason=reason))
                 self._now_enabled(host.id)
+                for_whom = [one for one in self._state.waiting if host.id in one.hosts and not one.problem]
+                self._remember(hoped=self._memory.hoped.union(*(one.vm_ids for one in for_whom)))
+
+    def _spare(self) -> None:
+        """Enable hosts that the provider did not take back as it had said, each until that is seen once."""
+        spared = [one for one in self._state.hosts if one.made and one.spared]
+        back = {one.id for one in spared if one.stage is not Stage.DISABLED} | self._memory.spared
+        self._remember(spared=frozenset(one.id for one in spared if one.id in back))
+        for host in spared:
+            if host.stage is Stage.DISABLED and host.id not in back | self._ours | self._enabled:
+                self._actions.append(Enable(host_id=host.id, reason="the provider did not take its machine back"))
 
     def _now_enabled(self, host_id: int) -> None:
         """Count a host no more as ours; it is remembered until oned shows it enabled, as we may be killed before."""
@@ -259,8 +247,8 @@ class _Deciding:
         self._retiring.discard(host_id)
         self._enabled.add(host_id)
 
-    def _retire(self) -> None:
-        found, lacking = retire(self._state, frozenset(self._retiring))
+    def _retire(self, needed: set[int]) -> None:
+        found, lacking = retire(self._state, frozenset(self._retiring), frozenset(needed))
         if found is not None and found.host_id not in {getattr(one, "host_id", None) for one in self._actions}:
             self._actions.append(found)
             self._ours.add(found.host_id)
@@ -292,31 +280,3 @@ class _Deciding:
 
     def _remember(self, **changes: object) -> None:
         self._memory = replace(self._memory, **changes)  # type: ignore[arg-type] # names and types are Memory's own
-
-
-def _group(one: Waiting) -> Group:
-    return Group(one.size, frozenset() if one.problem else one.plans, one.hosts, one.wants)
-
-
-def _counted(waiting: Iterable[Waiting]) -> Counts:
-    counts: Counts = {}
-    for one in waiting:
-        group = _group(one)
-        counts[group] = counts.get(group, 0) + 1
-    return counts
-
-
-def _members_of(waiting: Iterable[Waiting]) -> dict[Group, list[Waiting]]:
-    found: dict[Group, list[Waiting]] = {}
-    for one in sorted(waiting, key=lambda vm: -vm.since):  # room that is there goes to those that waited longest
-        found.setdefault(_group(one), []).append(one)
-    return found
-
-
-def is_changed(before: Memory, after: Memory, actions: Iterable[Action]) -> bool:
-    """Tell whether there is something worth writing: costs alone are written every ten minutes."""
-    same = replace(after, spent=before.spent, settled_at=before.settled_at)
-    return bool(list(actions)) or same != before or after.settled_at - before.settled_at >= SETTLE_EVERY
-
-
-SETTLE_EVERY = 600.0

@@ -19,11 +19,12 @@ from hybrid_drivers.agent.growth import leaving, spot, stock
 from hybrid_drivers.agent.growth import memory as growth_memory
 from hybrid_drivers.agent.growth import policy as growth_policy
 from hybrid_drivers.agent.growth.affinity import in_groups
-from hybrid_drivers.agent.growth.decide import decide, is_changed
+from hybrid_drivers.agent.growth.decide import decide
 from hybrid_drivers.agent.growth.guests import looks_at_guests, placed_in
 from hybrid_drivers.agent.growth.model import Action, Decision, Disable, Enable, Migrate, Order, State
 from hybrid_drivers.agent.growth.offers import Range, offers_of
 from hybrid_drivers.agent.growth.policy import Policy
+from hybrid_drivers.agent.growth.returning import returning
 from hybrid_drivers.agent.growth.schedule import Moment
 from hybrid_drivers.agent.growth.telling import describe, shape, told_events
 from hybrid_drivers.agent.growth.view import Cloud, view_host, waiting
@@ -154,12 +155,14 @@ class Growing:
             moment=Moment(weekday=local.tm_wday, minute=local.tm_hour * 60 + local.tm_min),
             month=time.strftime("%Y-%m", local),
             month_left=max(0.0, _next_month(local) - now),
+            month_began=time.mktime((local.tm_year, local.tm_mon, 1, 0, 0, 0, 0, 0, -1)),
             policy=policy,
             policy_digest=_digest(cluster),
             memory=growth_memory.read(cluster.template.vector(growth_memory.NAME)),
             hosts=tuple(hosts),
             waiting=waiting(leaving.of_cluster(cloud, cluster.id), cluster, found.offers, _vm_mad(cluster)),
             offers=found.offers,
+            returning=returning(self._parts.leaving({one.id for one in cloud.hosts}), cloud.hosts, cluster),
             placed=placed_in(cloud, cluster, policy),
         )
 
@@ -220,7 +223,7 @@ class Growing:
         """Write what is remembered, what is about to be done, and what was declined, when there is anything new."""
         template, decision = look.cluster.template, look.decision
         told: list[tuple[str, Value]] = []
-        if is_changed(look.state.memory, decision.memory, decision.actions):
+        if growth_memory.is_changed(look.state.memory, decision.memory, decision.actions):
             told.append((growth_memory.NAME, growth_memory.render(decision.memory)))
         happened = leaving.events(template.text(EVENT), hosts, look.cluster.id)
         if decision.actions or happened:

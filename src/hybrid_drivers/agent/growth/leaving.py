@@ -12,7 +12,6 @@ from hybrid_drivers.agent.record import IM_MAD, read
 from hybrid_drivers.model import Host, Vm
 from hybrid_drivers.oned.api import Oned
 
-COUNTED_FOR: Final = 7200.0  # seconds after the notice that VMs which stay behind are rented for
 _ON_A_HOST: Final = (3, 8)  # states ACTIVE and POWEROFF (``VirtualMachine.h``)
 
 
@@ -25,7 +24,7 @@ def displaced(oned: Oned, hosts: Iterable[Host], now: float) -> list[Vm]:
     there: dict[int, int] = {}
     for host in hosts:
         known = spot.interruption_of(read(host)) if host.im_mad == IM_MAD else None
-        if known is not None and now - known.noticed <= COUNTED_FOR:
+        if known is not None and not spot.is_over(known, now):
             there.update(dict.fromkeys(host.vm_ids, host.id))
     if not there:
         return []

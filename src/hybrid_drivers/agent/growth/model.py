@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Union
 
 from hybrid_drivers.agent.growth.memory import Memory
-from hybrid_drivers.agent.growth.packing import Offer, Size
+from hybrid_drivers.agent.growth.packing import Group, Offer, Size
 from hybrid_drivers.agent.growth.policy import Policy
 from hybrid_drivers.agent.growth.schedule import Moment
 from hybrid_drivers.agent.growth.stock import EMPTY, Stock, Wants
@@ -26,7 +26,8 @@ class Stage(Enum):
     LEAVING = "leaving"  # a spot machine that the provider is about to take back
     FAILED = "failed"  # given up before it was ready
     LOST = "lost"  # given up after it was ready: its machine is gone or broken
-    OTHER = "other"  # offline, or not heard of
+    SILENT = "takes no VMs"  # READY, but in oned's ERROR, or its capacity was never told
+    OTHER = "other"  # offline, or too long on its way
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,17 @@ class HostView:
     price: float | None = None  # an hour; None: nobody tells
     ordered_at: float = 0.0  # since when it may be paid for
     ready_at: float = 0.0
+    problem: str = ""  # what its PROVISION_ERROR says
+    spared: bool = False  # the provider did not take it back as it had said; then that we disabled it is over
+
+
+@dataclass(frozen=True, kw_only=True)
+class Returning:
+    """A machine of the cluster on its way back to the provider: it counts for the limits until it is gone."""
+
+    machine: str
+    host: str  # the name of the host it was
+    price: float | None = None  # an hour; None: not known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +79,14 @@ class Waiting:
     plans: frozenset[str] = frozenset()
     hosts: frozenset[int] = frozenset()
     problem: str = ""
+    refused: bool = False  # the scheduler said so: its words are behind the first colon of ``problem``
     wants: Wants | None = None
     mates: tuple[int, ...] = ()
+
+    @property
+    def group(self) -> Group:
+        """Return what it is alike with; one that no new host helps has no plans."""
+        return Group(self.size, frozenset() if self.problem else self.plans, self.hosts, self.wants)
 
     @property
     def vm_ids(self) -> tuple[int, ...]:
@@ -114,12 +132,14 @@ class State:
     moment: Moment
     month: str  # like 2026-11
     month_left: float  # seconds
+    month_began: float = 0.0
     policy: Policy
     policy_digest: str
     memory: Memory
     hosts: tuple[HostView, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     offers: tuple[Offer, ...] = ()
+    returning: tuple[Returning, ...] = ()
     placed: Placed | None = None
 
 
@@ -181,5 +201,5 @@ class Decision:
     actions: tuple[Action, ...]
     memory: Memory
     notes: tuple[str, ...] = ()
-    waits: Mapping[int, str] = field(default_factory=dict)  # VM -> what it waits for
+    waits: Mapping[int, str] = field(default_factory=dict)  # VM -> what it waits for, or why in vain
     stays: Mapping[int, str] = field(default_factory=dict)  # host -> why it is not emptied

@@ -13,6 +13,7 @@ from hybrid_drivers.model import Template
 
 NAME: Final = "ELASTIC"
 MOST_HOSTS: Final = 10_000
+LEAST_AGE: Final = 3600.0  # seconds; a host takes its time to come, and must not be too old by then
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +112,13 @@ def _amount(what: str) -> Callable[[str], float]:
     return read
 
 
+def _age(text: str) -> float:
+    value = _amount("seconds")(text)
+    if 0 < value < LEAST_AGE:
+        raise ValueError(f"must be {LEAST_AGE:g} seconds or more, or 0 for never, not '{text[:20]}'")
+    return value
+
+
 def _plans(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one.strip() for one in text.split(",") if one.strip()))
 
@@ -159,7 +167,7 @@ _KEYS: Final[Mapping[str, _Key]] = {
     "MAX_FAILURES": _Key("max_failures", _count(1)),
     "SOLD_OUT_FOR": _Key("sold_out_for", _SECONDS),
     "BILLING": _Key("billing", _billing),
-    "MAX_HOST_AGE": _Key("max_host_age", _SECONDS),
+    "MAX_HOST_AGE": _Key("max_host_age", _age),
     "SPOT": _Key("spot", _spot),
     "SPOT_MAX_PRICE": _Key("spot_max_price", _MONEY),
     "SCHEDULE": _Key("schedule", read_schedule),

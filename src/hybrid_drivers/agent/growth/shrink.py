@@ -31,7 +31,7 @@ def give_back(state: State, memory: Memory, ours: frozenset[int], needed: frozen
     found = GivenBack()
     if state.now < memory.ordered_at + state.policy.cooldown:
         return found
-    enough = sum(is_floor(one, state) for one in state.hosts) >= state.policy.min_hosts
+    enough = sum(is_floor(one, state) and one.stage is Stage.USABLE for one in state.hosts) >= state.policy.min_hosts
     for host in state.hosts:
         if host.id not in ours or not host.made or host.vms:
             continue
@@ -52,8 +52,11 @@ def give_back(state: State, memory: Memory, ours: frozenset[int], needed: frozen
 
 
 def _spare(state: State, needed: frozenset[int], going: frozenset[int]) -> Iterable[HostView]:
-    """Return the empty hosts beyond the floors, the dearest first, then those that were ready first."""
-    there = [one for one in state.hosts if is_there(one) and one.id not in going]
+    """Return the empty hosts beyond the floors, the dearest first, then those that were ready first.
+
+    Hosts on their way hold no floor here: they may never come.
+    """
+    there = [one for one in state.hosts if is_there(one) and one.id not in going and one.stage is Stage.USABLE]
     empty = [one for one in there if not one.vms and one.id not in needed]
     floor = [one for one in there if holds_floor(one, state.offers)]
     within = [one for one in empty if holds_floor(one, state.offers)]
@@ -67,11 +70,14 @@ def _to_go(empty: Iterable[HostView]) -> list[HostView]:
     return sorted(usable, key=lambda one: (-(one.price or 0.0), one.ready_at, one.id))
 
 
-def retire(state: State, retiring: frozenset[int]) -> tuple[Disable | None, bool]:
-    """Say which host is to go for its age, one at a time, and whether another must be ordered before that."""
+def retire(state: State, retiring: frozenset[int], needed: frozenset[int]) -> tuple[Disable | None, bool]:
+    """Say which host is to go for its age, one at a time, and whether another must be ordered before that.
+
+    One that waiting VMs need stays until they are on it.
+    """
     age = state.policy.max_host_age
     old = [one for one in state.hosts if one.made and one.stage is Stage.USABLE and not one.protected]
-    old = [one for one in old if age and state.now - one.ordered_at > age]
+    old = [one for one in old if age and state.now - one.ordered_at > age and one.id not in needed]
     if not old or retiring:
         return None, False
     oldest = min(old, key=lambda one: (one.ordered_at, one.id))

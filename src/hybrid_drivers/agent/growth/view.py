@@ -18,7 +18,7 @@ from hybrid_drivers.agent.growth.packing import SPOT_SUFFIX, Offer, Size
 from hybrid_drivers.agent.growth.wants import untold, wants_of
 from hybrid_drivers.agent.record import GROWN, IM_MAD, HostRecord
 from hybrid_drivers.agent.record import read as read_record
-from hybrid_drivers.agent.spot import SPOT, interruption_of, is_spot
+from hybrid_drivers.agent.spot import SPOT, interruption_of, is_over, is_spared, is_spot
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.model import Cluster, Host, HostState, OnedObject, Template, Value, Vm
 from hybrid_drivers.model_shares import HostShare, VmGroup
@@ -101,9 +101,11 @@ def view_host(host: Host, cluster_id: int, now: float, share: HostShare | None =
         made=ours and grown.get("CLUSTER_ID") == str(cluster_id) and host.cluster_id == cluster_id,
         protected=host.template.text("PROTECTED").lower() in ("yes", "true"),
         spot=is_spot(host.template),
-        price=_amount(host.template.text("COST_HOUR")),
+        price=record.price,
         ordered_at=_amount(grown.get("ORDERED_AT", "")) or record.since or record.ready_at,
         ready_at=record.ready_at if record.ready else 0.0,
+        problem=host.template.text("PROVISION_ERROR"),
+        spared=is_spared(record, now),
     )
 
 
@@ -128,13 +130,16 @@ def stage_of(record: HostRecord, now: float) -> Stage:
         return Stage.COMING if now - ordered <= NEVER_READY else Stage.OTHER
     if record.failure is not None:
         return Stage.LOST
-    if interruption_of(record) is not None:
+    known = interruption_of(record)
+    if known is not None and not is_over(known, now):
         return Stage.LEAVING
     if host.state in _DISABLED:
         return Stage.DISABLED
     if host.state in _TAKES_VMS and host.max_cpu > 0:
         return Stage.USABLE
-    return Stage.COMING if now - record.ready_at <= LATE_CAPACITY else Stage.OTHER
+    if host.state is HostState.OFFLINE:
+        return Stage.OTHER  # by people
+    return Stage.COMING if now - record.ready_at <= LATE_CAPACITY else Stage.SILENT
 
 
 def _stage_of_other(host: Host) -> Stage:
@@ -233,7 +238,8 @@ def waiting(cloud: Cloud, cluster: Cluster, offers: Sequence[Offer], vm_mad: str
             vm.template.text("AUTOMATIC_REQUIREMENTS"), vm.user_template.text("SCHED_REQUIREMENTS")
         )
         wants, impossible = wants_of(vm)
-        blocked = why_no_host_helps(vm) or impossible
+        refused = why_no_host_helps(vm)
+        blocked = refused or impossible
         problem = blocked or _datastore_problem(cloud, cluster, vm)
         try:
             if text not in placed:
@@ -244,7 +250,8 @@ def waiting(cloud: Cloud, cluster: Cluster, offers: Sequence[Offer], vm_mad: str
         except ConfigError as exc:
             plans, there, problem = frozenset(), frozenset(), str(exc)
         if not plans and not problem:
-            problem = "no host of this cluster would meet its requirements"
+            nothing = "there is no plan that can be ordered"
+            problem = "no host of this cluster would meet its requirements" if offers else nothing
         if wants and not problem:
             problem = untold(wants, [one for one in offers if one.plan in plans])
         found.append(
@@ -255,6 +262,7 @@ def waiting(cloud: Cloud, cluster: Cluster, offers: Sequence[Offer], vm_mad: str
                 plans=plans,
                 hosts=frozenset() if blocked else there,  # an idle host must not be kept for it
                 problem=problem,
+                refused=bool(refused),
                 wants=wants,
             )
         )

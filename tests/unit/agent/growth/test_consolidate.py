@@ -109,6 +109,12 @@ def test_the_least_used_host_is_disabled_first() -> None:
     assert (found.memory.emptying, found.memory.disabled) == ({1: NOW}, {1: NOW})
 
 
+def test_a_vm_that_no_plan_and_no_host_would_hold_does_not_keep_the_others_apart() -> None:
+    hosts, guests = two()
+    assert kinds(decided(hosts, guests, waiting=(vm(size=Size(99999, 1)),))) == [Disable]
+    assert kinds(decided(hosts, guests, waiting=(vm(),))) == []
+
+
 def test_the_dearest_goes_first() -> None:
     hosts, guests = two()
     found = decided([hosts[0], replace(hosts[1], price=0.9)], guests)

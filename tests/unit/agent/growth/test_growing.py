@@ -160,7 +160,12 @@ class World:
         )
         clock = SimpleNamespace(now=lambda: self.now)
         parts = SimpleNamespace(
-            oned=self.oned, clock=clock, accounts=cast(Accounts, accounts), settings=Settings(), location=None
+            leaving=lambda hosts: [],
+            oned=self.oned,
+            clock=clock,
+            accounts=cast(Accounts, accounts),
+            settings=Settings(),
+            location=None,
         )
         growing = Growing(cast(Parts, parts), self.asked.append)
         growing._objects = cast(Objects, self.oned)

@@ -6,6 +6,7 @@ import itertools
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,9 +14,9 @@ from hypothesis import strategies as st
 from tests.support.examples import examples
 from tests.support.growth_world import GIB, OFFERS, PLANS, GrowthWorld, Provider, Vm, burst, diurnal, sawtooth
 
-from hybrid_drivers.agent.growth.decide import decide, is_changed
+from hybrid_drivers.agent.growth.decide import decide
 from hybrid_drivers.agent.growth.devices import Device, Wish
-from hybrid_drivers.agent.growth.memory import HOUR, Memory, read, render
+from hybrid_drivers.agent.growth.memory import HOUR, Memory, is_changed, read, render
 from hybrid_drivers.agent.growth.model import (
     Decision,
     Delete,
@@ -23,6 +24,7 @@ from hybrid_drivers.agent.growth.model import (
     Enable,
     HostView,
     Order,
+    Returning,
     Stage,
     State,
     Waiting,
@@ -51,11 +53,12 @@ def host(number: int, stage: Stage = Stage.USABLE, *, plan: str = "small", **mor
 
 
 def decided(
-    *things: Waiting | HostView,
+    *things: Waiting | HostView | Returning,
     policy: Policy = POLICY,
     memory: Memory | None = None,
     offers: tuple[Offer, ...] = OFFERS,
     moment: Moment | None = None,
+    month_began: float = 0.0,
 ) -> Decision:
     hosts = tuple(one for one in things if isinstance(one, HostView))
     idle = {one.id: NOW - 5000 for one in hosts if one.ready_at and not one.vms}
@@ -65,12 +68,14 @@ def decided(
             moment=moment or Moment(weekday=0, minute=600),
             month="2026-11",
             month_left=10 * 24 * HOUR,
+            month_began=month_began,
             policy=policy,
             policy_digest="p",
             memory=memory or Memory(idle=idle, policy="p", month="2026-11", settled_at=NOW - 30),
             hosts=hosts,
             waiting=tuple(one for one in things if isinstance(one, Waiting)),
             offers=offers,
+            returning=tuple(one for one in things if isinstance(one, Returning)),
         )
     )
 
@@ -92,7 +97,7 @@ def test_vms_that_must_share_a_host_are_ordered_for_and_told_together() -> None:
     found = decided(vm(1, 800, mates=(5, 6)), vm(2, 800, mates=(7,), problem="nothing suits them"))
     assert found.actions == (Order(plan="small", price=0.5, reason="3 VMs wait and fit on it", vms=(1, 5, 6)),)
     assert found.waits == {
-        **dict.fromkeys((1, 5, 6), "a new host"),
+        **dict.fromkeys((1, 5, 6), "waits for a new host"),
         **dict.fromkeys((2, 7), "nothing suits them"),
     }
 
@@ -165,6 +170,17 @@ def test_limits_are_told_with_the_arithmetic(policy: Policy, memory: Memory, tol
     assert told in found.notes[0]
 
 
+def test_what_a_vm_waits_for_in_vain_is_told_of_each() -> None:
+    found = decided(vm(1), vm(2, 9900), policy=Policy(max_hosts=0))
+    assert found.waits == {
+        1: "gets no new host: 0 hosts are MAX_HOSTS=0",
+        2: "gets no new host: they fit on no plan that can be ordered",
+    }
+    assert [one.partition(" get no new host: ")[0] for one in found.notes] == ["1 waiting VMs"] * 2
+    sold_out = Memory(sold_out={"huge": NOW + 10}, policy="p")
+    assert "are sold out" in decided(vm(1, 4000), memory=sold_out).waits[1]
+
+
 def test_within_the_limits_a_part_is_ordered() -> None:
     policy = Policy(max_hosts=8, max_cost_hour=2.0)
     found = decided(*(vm(number, 800) for number in range(9)), policy=policy)
@@ -184,6 +200,24 @@ def test_a_price_nobody_tells_is_no_price_under_a_cap() -> None:
     capped = decided(vm(1), offers=unknown, policy=Policy(max_hosts=8, max_cost_hour=9))
     assert "its price is not known" in capped.notes[0]
     assert ordered(decided(vm(1), offers=(*unknown, OFFERS[1]))) == ["large"]
+
+
+def test_machines_on_their_way_back_count_for_every_limit() -> None:
+    back = Returning(machine="m1", host="edge-grow-1", price=0.5)
+    found = decided(vm(1), back, policy=Policy(max_hosts=1))
+    assert (ordered(found), "1 hosts, 1 of them being given back, are MAX_HOSTS=1" in found.notes[0]) == ([], True)
+    found = decided(vm(1), back, policy=Policy(max_hosts=8, max_cost_hour=0.9))
+    assert (ordered(found), "0.50 + 0.50 = 1.00 an hour" in found.notes[0]) == ([], True)
+    assert ordered(decided(vm(1), back)) == ["small"]
+    hour_ago = Memory(month="2026-11", settled_at=NOW - HOUR, policy="p")
+    assert decided(back, memory=hour_ago).memory.spent == pytest.approx(0.5)
+
+
+def test_a_machine_on_its_way_back_whose_price_nobody_knows_is_a_brake_on_costs_only() -> None:
+    back = Returning(machine="m1", host="edge-grow-1")
+    assert ordered(decided(vm(1), back)) == ["small"]
+    found = decided(vm(1), back, policy=Policy(max_hosts=8, max_cost_month=9999))
+    assert (ordered(found), "machine m1 of edge-grow-1 is being given back" in found.notes[0]) == ([], True)
 
 
 # --- what fails ---
@@ -221,6 +255,83 @@ def test_a_host_whose_machine_is_lost_goes_when_no_vm_is_on_it() -> None:
     assert decided(replace(lost, vms=1)).actions == ()
     assert decided(replace(lost, protected=True)).actions == ()
     assert decided(replace(lost, made=False)).actions == ()
+
+
+def test_what_failed_hosts_said_is_in_the_event_and_the_note() -> None:
+    said = "Hostname is invalid. Ask somebody."
+    first = decided(host(7, Stage.FAILED, problem=said), policy=Policy(max_hosts=2, max_failures=1))
+    assert first.actions == (Delete(host_id=7, reason="it could not be made: Hostname is invalid."),)
+    note = decided(vm(1), policy=Policy(max_hosts=2, max_failures=1), memory=first.memory).notes[0]
+    assert "(MAX_FAILURES=1), the last one: Hostname is invalid.; mend" in note
+    lost = decided(host(7, Stage.LOST, ready_at=NOW - 7000, problem="x" * 500)).actions[0]
+    assert len(lost.reason) < 200
+
+
+def test_a_host_that_takes_no_vms_for_long_is_given_back_and_one_with_vms_is_not() -> None:
+    silent = host(7, Stage.SILENT, ready_at=NOW - 7000)
+    first = decided(silent)
+    assert (first.actions, first.memory.silent) == ((), {7: NOW})
+    long = replace(first.memory, silent={7: NOW - 700})
+    assert [type(one) for one in decided(silent, memory=long).actions] == [Delete]
+    for kept in ({"vms": 1}, {"protected": True}, {"made": False}):
+        assert decided(replace(silent, **kept), memory=long).actions == ()
+    assert decided(silent, memory=long, policy=Policy(max_hosts=2, shrink_after=900)).actions == ()
+    assert decided(host(7, vms=1), memory=long).memory.silent == {}
+
+
+def test_a_host_the_provider_spared_is_enabled_until_that_is_seen_and_then_left_to_people() -> None:
+    spared = host(7, Stage.DISABLED, vms=1, spot=True, spared=True)
+    first = decided(spared)
+    assert [type(one) for one in first.actions] == [Enable]
+    assert [type(one) for one in decided(spared, memory=first.memory).actions] == [Enable], "we may have been killed"
+    seen = decided(replace(spared, stage=Stage.USABLE), memory=first.memory)
+    assert seen.actions == ()
+    assert seen.memory.spared == {7}
+    assert decided(spared, memory=seen.memory).actions == ()
+
+
+# --- what is refused for another reason ---
+
+
+class Unplaceable(GrowthWorld):
+    """Its scheduler places nothing; it says why only when there is a host to be placed on."""
+
+    def state(self) -> State:
+        state = super().state()
+        if not any(one.stage is Stage.USABLE for one in state.hosts):
+            return state
+        told: dict[str, Any] = {
+            "problem": "it does not wait for a host: [DS] full",
+            "refused": True,
+            "hosts": frozenset(),
+        }
+        return replace(state, waiting=tuple(replace(one, **told) for one in state.waiting))
+
+    def _schedule(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("crashes", [0.0, 0.3])
+def test_a_vm_that_no_host_helps_brings_one_in_hours_and_none_stays(crashes: float) -> None:
+    world = Unplaceable(POLICY, [Vm(1, 100.0, 1e9, Size(400, GIB))], crashes=crashes, seed=2)
+    world.run(5 * HOUR)
+    assert len(world.orders) <= (2 if crashes else 1)
+    assert (len(world.hosts), len(world.actions) < 8) == (0, True)
+    assert "no host comes for VM 1 until" in world.notes[-1]
+    assert "[DS] full" in world.notes[-1]
+
+
+def test_a_host_taken_back_for_a_vm_is_remembered_and_a_changed_policy_forgets() -> None:
+    asleep = Memory(idle={7: NOW - 5000}, disabled={7: NOW - 30}, policy="p")
+    back = decided(vm(1), host(7, Stage.DISABLED), memory=asleep).memory
+    assert back.hoped == {1}
+    assert decided(host(7), memory=back).memory.hoped == frozenset(), "it runs"
+    waits = vm(1, problem="it does not wait for a host: [DS]", refused=True, hosts=frozenset())
+    refused = decided(waits, host(7), memory=back).memory
+    assert (set(refused.refused), refused.hoped) == ({1}, frozenset())
+    assert ordered(decided(vm(1), memory=refused)) == []
+    assert ordered(decided(vm(1), vm(2), memory=refused)) == ["small"], "another one's"
+    assert ordered(decided(vm(1), memory=replace(refused, policy="before"))) == ["small"]
 
 
 # --- floors ---
@@ -321,7 +432,45 @@ def test_old_hosts_are_replaced_one_by_one() -> None:
     assert decided(host(7, vms=1, protected=True), host(8, vms=1, ordered_at=NOW), policy=policy).actions == ()
 
 
+def test_an_old_host_that_a_waiting_vm_needs_stays_until_it_is_on_it() -> None:
+    policy = Policy(max_hosts=8, max_host_age=3600)
+    assert decided(host(7, ordered_at=NOW - 9000), vm(1), policy=policy).actions == ()
+    assert [type(one) for one in decided(host(7, ordered_at=NOW - 9000, vms=1), policy=policy).actions] == [Disable]
+
+
+@pytest.mark.parametrize("policy", [Policy(max_hosts=5, min_hosts=1), Policy(max_hosts=5, warm_hosts=1)])
+def test_a_host_on_its_way_holds_no_floor_for_one_that_is_there(policy: Policy) -> None:
+    there, coming = host(7, price=1.3, plan="large"), host(8, Stage.COMING, ordered_at=NOW - 600)
+    found = decided(there, coming, policy=policy)
+    assert found.actions == ()
+    memory = replace(found.memory, disabled={7: NOW - 30})
+    again = decided(replace(there, stage=Stage.DISABLED), coming, policy=policy, memory=memory)
+    assert [type(one) for one in again.actions] == [Enable]
+    both = decided(there, replace(coming, stage=Stage.USABLE, ready_at=NOW - 10), policy=policy)
+    assert [one.host_id for one in both.actions if isinstance(one, Disable)] == [7]
+
+
+def test_a_spot_host_taken_back_elsewhere_does_not_lift_the_cooldown_here() -> None:
+    memory = Memory(deleted_at=NOW - 10, policy="p")
+    assert ordered(decided(vm(1), host(7, Stage.LEAVING, vms=1), memory=memory)) == ["small"]
+    elsewhere = host(7, Stage.LEAVING, vms=1, member=False, made=False)
+    assert ordered(decided(vm(1), elsewhere, memory=memory)) == []
+
+
 # --- memory and cost ---
+
+
+def test_a_gap_over_the_end_of_the_month_is_cut_there() -> None:
+    memory = Memory(month="2026-10", spent=99.0, settled_at=NOW - 10 * HOUR, policy="p")
+    found = decided(host(7, vms=1, ordered_at=1.0), memory=memory, month_began=NOW - 2 * HOUR)
+    assert found.memory.spent == pytest.approx(1.0)
+
+
+def test_hosts_without_a_price_are_named_under_a_limit_on_cost() -> None:
+    unknown = host(7, price=None, vms=1)
+    assert decided(unknown).notes == ()
+    found = decided(unknown, host(8, vms=1), policy=Policy(max_hosts=8, max_cost_hour=2))
+    assert "the price of host 7 is not known: MAX_COST_HOUR counts it as 0" in found.notes[0]
 
 
 def test_costs_add_up_and_begin_anew_with_the_month() -> None:
@@ -340,15 +489,22 @@ MEMORIES = st.builds(
     deleted_at=TIMES,
     failures=st.integers(0, 9),
     failed_at=TIMES,
+    why_failed=st.sampled_from(["", "a quota, of 5 %: [it]"]),
     failed=st.frozensets(st.integers(0, 99), max_size=4),
     sold_out=st.dictionaries(st.sampled_from(["c3.small.x86", "m5.metal", "a:b"]), TIMES),
     idle=st.dictionaries(st.integers(0, 99), TIMES, max_size=4),
+    silent=st.dictionaries(st.integers(0, 99), TIMES, max_size=4),
+    spared=st.frozensets(st.integers(0, 99), max_size=4),
     disabled=st.dictionaries(st.integers(0, 99), TIMES, max_size=4),
     retiring=st.frozensets(st.integers(0, 99), max_size=4),
     emptying=st.dictionaries(st.integers(0, 99), TIMES, max_size=4),
     little=st.dictionaries(st.integers(0, 99), TIMES, max_size=4),
     moves=st.lists(st.tuples(st.integers(0, 99), TIMES), max_size=4).map(tuple),
     sent=st.dictionaries(st.integers(0, 99), st.integers(0, 99), max_size=4),
+    hoped=st.frozensets(st.integers(0, 99), max_size=4),
+    refused=st.dictionaries(
+        st.integers(0, 99), st.tuples(TIMES, st.sampled_from(["", "[DS], 5 % of: 'it'"])), max_size=4
+    ),
     month=st.sampled_from(["", "2026-11"]),
     spent=st.integers(0, 10**6).map(lambda one: one / 100),
     settled_at=TIMES,
@@ -366,6 +522,10 @@ def test_damaged_memory_is_no_memory(vector: dict[str, str]) -> None:
     assert isinstance(read(vector), Memory)
 
 
+def test_a_sum_that_is_no_number_is_not_remembered() -> None:
+    assert [read({"SPENT": one}).spent for one in ("nan", "inf", "2.5")] == [0.0, 0.0, 2.5]
+
+
 def test_costs_alone_are_written_now_and_then() -> None:
     memory = Memory(spent=1.0, settled_at=NOW)
     assert not is_changed(memory, replace(memory, spent=1.1, settled_at=NOW + 60), ())
@@ -380,6 +540,7 @@ PROVIDERS = {
     "steady": Provider(),
     "slow": Provider(ready_after=lambda chance: chance.uniform(600, 2400)),
     "failing": Provider(failing=0.2),
+    "clinging": Provider(keeps=1800),
     "drought": Provider(drought=lambda now: frozenset({"small", "large"}) if 3600 < now < 9000 else frozenset()),
 }
 TRACES: Mapping[str, Callable[[int], list[Vm]]] = {"burst": burst, "diurnal": diurnal, "sawtooth": sawtooth}

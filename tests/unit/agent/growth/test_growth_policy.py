@@ -79,6 +79,10 @@ def test_without_enabled_there_is_no_policy(keys: dict[str, str]) -> None:
         ({"MAX_HOSTS": "2", "MAX_COST_HOUR": "nan"}, "MAX_COST_HOUR: must be an amount of money"),
         ({"MAX_HOSTS": "2", "MAX_COST_HOUR": "inf"}, "MAX_COST_HOUR: must be an amount of money"),
         ({"MAX_HOSTS": "2", "BILLING": "day"}, "BILLING: must be 'second' or 'hour'"),
+        (
+            {"MAX_HOSTS": "2", "MAX_HOST_AGE": "1"},
+            "MAX_HOST_AGE: must be 3600 seconds or more, or 0 for never, not '1'",
+        ),
         ({"MAX_HOSTS": "2", "SPOT": "maybe"}, "SPOT: must be 'no', 'yes' or 'only', not 'maybe'"),
         ({"MAX_HOSTS": "2", "SPOT_MAX_PRICE": "free"}, "SPOT_MAX_PRICE: must be an amount of money"),
         ({"MAX_HOSTS": "2", "CONSOLIDATE": "cold"}, "CONSOLIDATE: must be 'no', 'yes' or 'live', not 'cold'"),

@@ -19,6 +19,7 @@ from hybrid_drivers.agent.growth.model import Delete, HostView, Order, Stage, Wa
 from hybrid_drivers.agent.growth.packing import SPOT_SUFFIX, Offer, Size
 from hybrid_drivers.agent.growth.policy import Policy
 from hybrid_drivers.agent.growth.view import Cloud, facts_to_be, view_host
+from hybrid_drivers.agent.spot import GONE_BY
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.model import Cluster, Host, HostState, Placement, Template, Vm
 from hybrid_drivers.oned.api import Oned
@@ -224,11 +225,14 @@ OTHERS = ("PROVISION_INTERRUPTION", {"MACHINE": "m-0", "NOTICED": "9"})
 
 
 def test_a_notice_makes_a_host_leave_while_it_is_for_its_machine() -> None:
-    assert view_host(rented(3, NOTICE), 100, NOW).stage is Stage.LEAVING
-    assert view_host(rented(3, NOTICE, state=HostState.MONITORED), 100, NOW).stage is Stage.LEAVING
+    assert view_host(rented(3, NOTICE), 100, 19.0).stage is Stage.LEAVING
+    assert view_host(rented(3, NOTICE, state=HostState.MONITORED), 100, 19.0).stage is Stage.LEAVING
     assert view_host(rented(3, OTHERS), 100, NOW).stage is Stage.DISABLED
     assert view_host(rented(3, NOTICE, ("PROVISION_FAILURE", {"REASON": "gone"})), 100, NOW).stage is Stage.LOST
     assert view_host(rented(3), 100, NOW).plan == SPOT.plan
+    late = {"MACHINE": "m-1", "NOTICED": "9", "DISABLES": "YES"}
+    spared = view_host(rented(3, ("PROVISION_INTERRUPTION", late)), 100, 10.0 + GONE_BY)
+    assert (spared.stage, spared.spared) == (Stage.DISABLED, True)
 
 
 @pytest.mark.parametrize(
@@ -259,7 +263,7 @@ def test_vms_of_a_host_that_leaves_wait_until_they_are_on_their_way() -> None:
         now=19.0, hosts=hosts, clusters={}, datastores=(), vms=[vms[1], replace(vms[2], state=1, host_id=None)]
     )
     assert [[found.id for found in leaving.of_cluster(cloud, cluster).vms] for cluster in (100, 7)] == [[1, 2], [2]]
-    assert leaving.displaced(oned, hosts, 19.0 + leaving.COUNTED_FOR) == []  # nobody rents for what is stuck for ever
+    assert leaving.displaced(oned, hosts, 19.0 + GONE_BY) == []  # nobody rents for what is stuck for ever
 
 
 def test_a_notice_is_told_once_in_the_events_of_its_cluster() -> None:
