@@ -25,13 +25,13 @@ from hybrid_drivers.agent.growth.model import Action, Decision, Disable, Enable,
 from hybrid_drivers.agent.growth.offers import Range, offers_of
 from hybrid_drivers.agent.growth.policy import Policy
 from hybrid_drivers.agent.growth.schedule import Moment
-from hybrid_drivers.agent.growth.telling import describe, shape, told_events
+from hybrid_drivers.agent.growth.telling import describe, heading, shape, told_events
 from hybrid_drivers.agent.growth.view import Cloud, view_host, waiting
 from hybrid_drivers.agent.growth.wants import any_special
 from hybrid_drivers.agent.parts import Parts
 from hybrid_drivers.agent.record import GROWN, IM_MAD
 from hybrid_drivers.agent.spec import BOOKKEEPING
-from hybrid_drivers.errors import ActionRefused, ConfigError, InternalFailure, NoSuchObject, ObjectLocked
+from hybrid_drivers.errors import ConfigError, NoSuchObject, OnedError, OnedUnreachable
 from hybrid_drivers.model import Cluster, Host, Template, Value, Vm
 from hybrid_drivers.oned.objects import Objects
 from hybrid_drivers.oned.template import readable
@@ -41,7 +41,6 @@ VM_MAD: Final = "kvm"  # of hosts where PROVISION or their cluster name none
 DEFAULT_CLUSTER: Final = 0
 ERROR, EVENT, NOTE = "ELASTIC_ERROR", "ELASTIC_EVENTS", "ELASTIC_NOTE"
 _NAME = "{cluster}-grow-{number}"
-_CHANGED: Final = (NoSuchObject, ActionRefused, InternalFailure, ObjectLocked)
 
 log = logging.getLogger(__name__)
 
@@ -63,14 +62,15 @@ class Growing:
         self._parts, self._ask = parts, ask
         self._objects = Objects(parts.oned)
         self._vms = Vms(parts.oned)
+        self._refused: dict[int, list[str]] = {}  # cluster -> what oned refused in the last pass
         self.policies = 0
         self.looked = False
 
     def sweep(self) -> None:
-        """Do one pass over all clusters.
+        """Do one pass over all clusters; what oned refuses for one of them stops none of the others.
 
         Raises:
-            OnedError: oned cannot be asked; nothing is done.
+            OnedError: oned cannot be asked: nothing (more) is done.
         """
         clusters = self._parts.oned.clusters()
         growing = [one for one in clusters if _is_growing(one)]
@@ -83,15 +83,25 @@ class Growing:
         for cluster in growing:
             seen = replace(cloud, vms=[one for one in cloud.vms if one.id not in taken])
             try:
-                look = self.look(cluster, seen)
-            except ConfigError as exc:
-                self._tell_problem(cluster, str(exc))
-                continue
-            if look is None:
-                self._let_go(cluster, cloud)
-                continue
-            taken |= {vm for one in look.decision.actions if isinstance(one, Order) for vm in one.vms}
-            self._carry_out(look, cloud)
+                taken |= self._look_after(cluster, seen)
+            except OnedUnreachable:
+                raise
+            except OnedError as exc:
+                log.error("cluster %s cannot be looked after: %s", cluster.name, exc)
+                self._refused[cluster.id] = [str(exc)]
+
+    def _look_after(self, cluster: Cluster, cloud: Cloud) -> set[int]:
+        """Do what is to be done for one cluster; return the VMs that hosts were ordered for."""
+        try:
+            look = self.look(cluster, cloud)
+        except ConfigError as exc:
+            self._tell_problem(cluster, str(exc))
+            return set()
+        if look is None:
+            self._let_go(cluster, cloud)
+            return set()
+        self._carry_out(look, cloud)
+        return {vm for one in look.decision.actions if isinstance(one, Order) for vm in one.vms}
 
     def look(self, cluster: Cluster, cloud: Cloud) -> Look | None:
         """Decide for one cluster without doing anything; None when its policy is switched off.
@@ -167,17 +177,23 @@ class Growing:
 
     def _carry_out(self, look: Look, cloud: Cloud) -> None:
         cluster, decision = look.cluster, look.decision
-        self._remember(look, cloud.hosts)
+        told = self._remember(look, cloud.hosts)
         for host_id, price in look.range.others.items():
             with suppress(NoSuchObject):
                 self._parts.oned.update_host(host_id, Template([("COST_HOUR", f"{price:g}")]))
         names = _free_names(cluster, cloud.hosts)
+        refused = []
         for action in decision.actions:
             log.info("cluster %s: %s", cluster.name, describe(action))
             try:
                 self._do(action, look, names)
-            except _CHANGED as exc:  # since it was looked at: the next pass sees it
-                log.warning("cluster %s: %s", cluster.name, exc)
+            except OnedUnreachable:
+                raise
+            except OnedError as exc:  # often for what changed since it was looked at: the next pass sees it
+                refused.append(f"{heading(action)} failed: {exc}")
+                log.warning("cluster %s: %s", cluster.name, refused[-1])
+        if refused:
+            self._tell_refused(look, told, refused)
 
     def _do(self, action: Action, look: Look, names: Iterator[str]) -> None:
         oned = self._parts.oned
@@ -216,8 +232,11 @@ class Growing:
         self._objects.add_to_cluster(cluster.id, "host", host_id)
         self._ask(host_id)
 
-    def _remember(self, look: Look, hosts: Iterable[Host]) -> None:
-        """Write what is remembered, what is about to be done, and what was declined, when there is anything new."""
+    def _remember(self, look: Look, hosts: Iterable[Host]) -> Template:
+        """Write what is remembered, what is about to be done, and what was declined, when there is anything new.
+
+        Returns what of it was written. What oned refused stays in the note for one more pass: there it is tried again.
+        """
         template, decision = look.cluster.template, look.decision
         told: list[tuple[str, Value]] = []
         if is_changed(look.state.memory, decision.memory, decision.actions):
@@ -225,7 +244,7 @@ class Growing:
         happened = leaving.events(template.text(EVENT), hosts, look.cluster.id)
         if decision.actions or happened:
             told.append((EVENT, told_events(template.text(EVENT), decision.actions, look.state.now, happened)))
-        note = readable("; ".join(decision.notes))
+        note = readable("; ".join((*decision.notes, *self._refused.pop(look.cluster.id, ()))))
         if shape(template.text(NOTE)) != shape(note):
             log.info("cluster %s: %s", look.cluster.name, note or "nothing is declined any more")
             told.append((NOTE, note))
@@ -233,6 +252,17 @@ class Growing:
             told.append((ERROR, problem))
         if told:
             self._parts.oned.update_cluster(look.cluster.id, Template(told))
+        return Template(told)
+
+    def _tell_refused(self, look: Look, written: Template, refused: list[str]) -> None:
+        """Say which of the things that ELASTIC_EVENTS has by now did not happen, and why."""
+        self._refused[look.cluster.id] = refused
+        note = readable("; ".join((*look.decision.notes, *refused)))
+        told: list[tuple[str, Value]] = [(EVENT, told_events(written.text(EVENT), (), look.state.now, refused))]
+        before = written if NOTE in written else look.cluster.template
+        if before.text(NOTE) != note:
+            told.append((NOTE, note))
+        self._parts.oned.update_cluster(look.cluster.id, Template(told))
 
     def _tell_problem(self, cluster: Cluster, problem: str) -> None:
         """Say what is wrong with a policy, which stops only this one."""
@@ -281,7 +311,9 @@ class Growing:
                 return None
         except NoSuchObject:
             return None
-        except ActionRefused as exc:
+        except OnedUnreachable:
+            raise
+        except OnedError as exc:
             log.warning("host %s (%s): %s", host.id, host.name, exc)
         return kept
 

@@ -18,7 +18,15 @@ from hybrid_drivers.agent.growth.telling import describe
 from hybrid_drivers.agent.parts import Parts
 from hybrid_drivers.agent.settings import Settings
 from hybrid_drivers.clock import SystemClock
-from hybrid_drivers.errors import ActionRefused, ConfigError, InternalFailure, NoSuchObject, OnedError
+from hybrid_drivers.errors import (
+    ActionRefused,
+    AllocateRefused,
+    ConfigError,
+    InternalFailure,
+    NoSuchObject,
+    OnedError,
+    OnedUnreachable,
+)
 from hybrid_drivers.model import Cluster, Host, HostState, OnedObject, Template, Value, Vm
 from hybrid_drivers.model_shares import HostShare, VmGroup, VmRole
 from hybrid_drivers.model_vms import VmDetail, VmPlace
@@ -49,6 +57,8 @@ class SmallOned:
         self.refuse_delete = False
         self.guests: list[VmDetail] = []
         self.refuse_move: OnedError | None = None
+        self.refuse_allocate: OnedError | None = None
+        self.refuse_cluster: dict[int, OnedError] = {}
 
     def note(self, call: str) -> None:
         if self.dies_before is not None and len(self.writes()) >= self.dies_before and call not in READS:
@@ -94,11 +104,15 @@ class SmallOned:
 
     def update_cluster(self, cluster_id: int, template: Template) -> None:
         self.note(f"cluster {cluster_id} gets {' '.join(key for key, _ in template)}")
+        if cluster_id in self.refuse_cluster:
+            raise self.refuse_cluster[cluster_id]
         old = self.cluster_pool[cluster_id]
         self.cluster_pool[cluster_id] = replace(old, template=merged(old.template, template))
 
     def allocate_host(self, name: str, im_mad: str, vm_mad: str, cluster_id: int) -> int:
         self.note(f"allocate {name} in {cluster_id}")
+        if self.refuse_allocate and name.startswith("edge-"):
+            raise self.refuse_allocate
         number = next(self.ids)
         self.host_pool[number] = Host(
             id=number, name=name, state=HostState.INIT, im_mad=im_mad, vm_mad=vm_mad, cluster_id=cluster_id,
@@ -402,6 +416,47 @@ def test_a_note_is_written_when_it_says_something_else(world: World) -> None:
     world.vm(2)
     world.now += 1
     assert world.sweep()[4:] == []
+
+
+def test_what_oned_refuses_is_told_and_stops_only_its_cluster(world: World) -> None:
+    world.cluster(101, "far")
+    world.oned.refuse_allocate = AllocateRefused("NAME is too long")
+    for number, cluster_id in ((1, 100), (2, 101)):
+        world.vm(number, SCHED_REQUIREMENTS=f"CLUSTER_ID = {cluster_id}")
+    agent = world.agent()
+    agent.sweep()
+    assert [one.cluster_id for one in world.oned.host_pool.values()] == [101]
+    assert [line.split(" ", 2)[2] for line in world.text("ELASTIC_EVENTS").splitlines()] == [
+        "order small at 0.5 an hour: 1 VMs wait and fit on it (VM 1)",
+        "order small at 0.5 an hour failed: NAME is too long",
+    ]
+    assert world.text("ELASTIC_NOTE") == "order small at 0.5 an hour failed: NAME is too long"
+    world.oned.calls.clear()
+    world.now += 30
+    agent.sweep()
+    assert not any("ELASTIC_NOTE" in one for one in world.oned.calls), "it still says so"
+    world.oned.refuse_allocate = None
+    for _ in range(2):
+        world.now += 30
+        agent.sweep()
+    assert world.text("ELASTIC_NOTE") == ""
+    assert len(world.oned.host_pool) == 2
+
+
+@pytest.mark.parametrize("elastic", [{}, {"ENABLED": "no"}, {"MAX_HOSTS": "x"}])
+def test_a_cluster_that_cannot_be_written_stops_no_other(world: World, elastic: dict[str, str]) -> None:
+    world.until_disabled()
+    world.cluster(101, "far")
+    old = world.oned.cluster_pool[100].template
+    told = Template([("ELASTIC", {**old.vector("ELASTIC"), **elastic})])
+    world.oned.cluster_pool[100] = replace(world.oned.cluster_pool[100], template=merged(old, told))
+    world.vm(2, SCHED_REQUIREMENTS="CLUSTER_ID = 101")
+    world.oned.refuse_cluster[100] = InternalFailure("database is locked")
+    assert "allocate far-grow-1 in 0" in world.sweep()
+    world.oned.refuse_cluster[100] = OnedUnreachable("down")
+    world.now += 700
+    with pytest.raises(OnedUnreachable):
+        world.sweep()
 
 
 def test_looking_does_nothing(world: World) -> None:
