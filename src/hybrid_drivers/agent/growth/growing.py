@@ -21,15 +21,16 @@ from hybrid_drivers.agent.growth import policy as growth_policy
 from hybrid_drivers.agent.growth.affinity import in_groups
 from hybrid_drivers.agent.growth.decide import decide, is_changed
 from hybrid_drivers.agent.growth.guests import looks_at_guests, placed_in
+from hybrid_drivers.agent.growth.memory import Memory
 from hybrid_drivers.agent.growth.model import Action, Decision, Disable, Enable, Migrate, Order, State
 from hybrid_drivers.agent.growth.offers import Range, offers_of
 from hybrid_drivers.agent.growth.policy import Policy
 from hybrid_drivers.agent.growth.schedule import Moment
 from hybrid_drivers.agent.growth.telling import describe, heading, shape, told_events
-from hybrid_drivers.agent.growth.view import Cloud, view_host, waiting
+from hybrid_drivers.agent.growth.view import DISABLED, Cloud, view_host, waiting
 from hybrid_drivers.agent.growth.wants import any_special
 from hybrid_drivers.agent.parts import Parts
-from hybrid_drivers.agent.record import GROWN, IM_MAD
+from hybrid_drivers.agent.record import ASLEEP, GROWN, IM_MAD
 from hybrid_drivers.agent.spec import BOOKKEEPING
 from hybrid_drivers.errors import ConfigError, NoSuchObject, OnedError, OnedUnreachable
 from hybrid_drivers.model import Cluster, Host, Template, Value, Vm
@@ -166,7 +167,7 @@ class Growing:
             month_left=max(0.0, _next_month(local) - now),
             policy=policy,
             policy_digest=_digest(cluster),
-            memory=growth_memory.read(cluster.template.vector(growth_memory.NAME)),
+            memory=_memory(cluster, cloud),
             hosts=tuple(hosts),
             waiting=waiting(leaving.of_cluster(cloud, cluster.id), cluster, found.offers, _vm_mad(cluster)),
             offers=found.offers,
@@ -181,6 +182,7 @@ class Growing:
         for host_id, price in look.range.others.items():
             with suppress(NoSuchObject):
                 self._parts.oned.update_host(host_id, Template([("COST_HOUR", f"{price:g}")]))
+        self._wake(look, cloud.hosts)
         names = _free_names(cluster, cloud.hosts)
         refused = []
         for action in decision.actions:
@@ -200,13 +202,27 @@ class Growing:
         if isinstance(action, Order):
             self._order(action, look, next(names))
         elif isinstance(action, Disable):
+            oned.update_host(action.host_id, Template([(ASLEEP, f"{look.state.now:.0f}")]))
             oned.set_host_status(action.host_id, "disable")
         elif isinstance(action, Enable):
-            oned.set_host_status(action.host_id, "enable")
+            self._enable(action.host_id)
         elif isinstance(action, Migrate):
             self._vms.migrate(action.vm_id, action.target, live=action.live, enforce=True)
         else:
             oned.delete_host(action.host_id)
+
+    def _enable(self, host_id: int) -> None:
+        self._parts.oned.update_host(host_id, Template([(ASLEEP, "")]))
+        self._parts.oned.set_host_status(host_id, "enable")
+
+    def _wake(self, look: Look, hosts: Iterable[Host]) -> None:
+        """Take the mark off hosts that people enabled: what they disable later is not ours."""
+        disabled = {one.host_id for one in look.decision.actions if isinstance(one, Disable)}
+        for host in hosts:
+            marked = host.cluster_id == look.cluster.id and host.template.text(ASLEEP)
+            if marked and host.id not in disabled and host.state not in DISABLED:
+                with suppress(NoSuchObject):
+                    self._parts.oned.update_host(host.id, Template([(ASLEEP, "")]))
 
     def _order(self, action: Order, look: Look, name: str) -> None:
         oned, cluster = self._parts.oned, look.cluster
@@ -272,11 +288,11 @@ class Growing:
 
     def _let_go(self, cluster: Cluster, cloud: Cloud) -> None:
         """Enable what was disabled to be given back, once the policy is switched off."""
-        memory = growth_memory.read(cluster.template.vector(growth_memory.NAME))
+        memory = _memory(cluster, cloud)
         hosts = {one.id: one for one in cloud.hosts}
         for host_id in memory.disabled:
             if host_id in hosts and view_host(hosts[host_id], cluster.id, cloud.now).made:
-                self._parts.oned.set_host_status(host_id, "enable")
+                self._enable(host_id)
         if memory.disabled:
             kept = growth_memory.render(replace(memory, disabled={}, emptying={}))
             self._parts.oned.update_cluster(cluster.id, Template([(growth_memory.NAME, kept)]))
@@ -326,6 +342,17 @@ def _is_stranded(host: Host, provision: Mapping[str, str], names: Mapping[str, C
 
 def _is_growing(cluster: Cluster) -> bool:
     return bool(cluster.template.vector(growth_policy.NAME) or cluster.template.vector(growth_memory.NAME))
+
+
+def _memory(cluster: Cluster, cloud: Cloud) -> Memory:
+    """Return what is remembered; that we disabled a host also stands on it, should ELASTIC_STATE be lost."""
+    memory = growth_memory.read(cluster.template.vector(growth_memory.NAME))
+    marked = {
+        one.id: cloud.now
+        for one in cloud.hosts
+        if one.state in DISABLED and one.template.text(ASLEEP) and view_host(one, cluster.id, cloud.now).made
+    }
+    return replace(memory, disabled={**marked, **memory.disabled})
 
 
 def _vm_mad(cluster: Cluster) -> str:

@@ -16,7 +16,7 @@ from hybrid_drivers.agent.growth.affinity import applied
 from hybrid_drivers.agent.growth.model import NOTHING, HostView, Stage, Waiting
 from hybrid_drivers.agent.growth.packing import SPOT_SUFFIX, Offer, Size
 from hybrid_drivers.agent.growth.wants import untold, wants_of
-from hybrid_drivers.agent.record import GROWN, IM_MAD, HostRecord
+from hybrid_drivers.agent.record import ASLEEP, GROWN, IM_MAD, HostRecord
 from hybrid_drivers.agent.record import read as read_record
 from hybrid_drivers.agent.spot import SPOT, interruption_of, is_spot
 from hybrid_drivers.errors import ConfigError
@@ -34,9 +34,9 @@ LATE_CAPACITY: Final = 600.0  # seconds after READY in which the probes must hav
 _NO_ID: Final = 2**31 - 1  # of a host not made yet: it will have one, and none that anybody can have written down
 _NO_NAME: Final = ""  # as long as its address is not known, which becomes its name
 _TAKES_VMS: Final = (HostState.MONITORED, HostState.MONITORING_MONITORED)
-_DISABLED: Final = (HostState.DISABLED, HostState.MONITORING_DISABLED)
+DISABLED: Final = (HostState.DISABLED, HostState.MONITORING_DISABLED)
 _OF_ONE_HOST: Final = (  # what people or we tell of one host, and another of its plan does not have by itself
-    *(GROWN, SPOT, "PROTECTED", "ERROR", "HOSTNAME"),
+    *(GROWN, ASLEEP, SPOT, "PROTECTED", "ERROR", "HOSTNAME"),
     *("PIN_POLICY", "ISOLCPUS", "VMS_THREAD"),
 )
 _WANTS_A_HOST: Final = ("[HOST]", "No hosts enabled", "No host meets", "No host with enough capacity")
@@ -119,7 +119,7 @@ def stage_of(record: HostRecord, now: float) -> Stage:
     if not record.ready:
         if record.failure is not None:
             return Stage.FAILED
-        if host.state in _DISABLED:
+        if host.state in DISABLED:
             return Stage.DISABLED
         if host.template.text("PROVISION_SOLD_OUT") and not record.deploy_id:
             return Stage.SOLD_OUT
@@ -130,7 +130,7 @@ def stage_of(record: HostRecord, now: float) -> Stage:
         return Stage.LOST
     if interruption_of(record) is not None:
         return Stage.LEAVING
-    if host.state in _DISABLED:
+    if host.state in DISABLED:
         return Stage.DISABLED
     if host.state in _TAKES_VMS and host.max_cpu > 0:
         return Stage.USABLE
@@ -138,7 +138,7 @@ def stage_of(record: HostRecord, now: float) -> Stage:
 
 
 def _stage_of_other(host: Host) -> Stage:
-    if host.state in _DISABLED:
+    if host.state in DISABLED:
         return Stage.DISABLED
     return Stage.USABLE if host.state in _TAKES_VMS and host.max_cpu > 0 else Stage.OTHER
 

@@ -351,11 +351,33 @@ def test_the_whole_way_back(world: World) -> None:
     world.oned.vms.clear()
     world.sweep()
     world.now += 700
-    assert world.sweep()[4:] == ["cluster 100 gets ELASTIC_STATE ELASTIC_EVENTS", "disable 0"]
+    disabling = ["host 0 gets GROWTH_DISABLED", "disable 0"]
+    assert world.sweep()[4:] == ["cluster 100 gets ELASTIC_STATE ELASTIC_EVENTS", *disabling]
     world.now += 30
     assert world.sweep()[4:] == ["cluster 100 gets ELASTIC_STATE ELASTIC_EVENTS", "delete 0"]
     assert [line.split()[2] for line in world.text("ELASTIC_EVENTS").splitlines()] == ["order", "disable", "delete"]
     assert world.memory().spent == pytest.approx(0.5 * 1030 / 3600, rel=0.1)
+
+
+def test_a_host_that_we_disabled_is_known_without_what_is_remembered(world: World) -> None:
+    world.until_disabled()
+    world.oned.update_cluster(100, Template([("ELASTIC_STATE", "")]))
+    world.now += 30
+    assert "delete 0" in world.sweep()
+
+
+def test_a_host_that_people_disable_is_theirs_also_when_we_had_before(world: World) -> None:
+    world.until_disabled()
+    world.oned.host_pool[0] = replace(world.oned.host_pool[0], vm_ids=(7,))  # it is in use: nothing disables it now
+    world.oned.set_host_status(0, "enable")
+    world.now += 1
+    world.sweep()
+    assert world.oned.host_pool[0].template.text("GROWTH_DISABLED") == ""
+    world.oned.set_host_status(0, "disable")
+    world.oned.update_cluster(100, Template([("ELASTIC_STATE", "")]))
+    for _ in range(3):
+        world.now += 1000
+        assert not {"enable 0", "delete 0"} & set(world.sweep())
 
 
 def test_oned_refuses_to_delete_a_host_that_got_a_vm(world: World) -> None:
@@ -509,7 +531,8 @@ def consolidating(world: World) -> None:
 def test_a_move_is_remembered_before_it_is_made_and_costs_one_more_call(world: World) -> None:
     consolidating(world)
     reads = ["clusters", "waiting_vms", "hosts", "all VMs", "pool datastore"]
-    assert world.sweep() == [*reads, "cluster 100 gets ELASTIC_STATE ELASTIC_EVENTS", "disable 0"]
+    disabling = ["host 0 gets GROWTH_DISABLED", "disable 0"]
+    assert world.sweep() == [*reads, "cluster 100 gets ELASTIC_STATE ELASTIC_EVENTS", *disabling]
     assert world.sweep() == [*reads, "cluster 100 gets ELASTIC_STATE ELASTIC_EVENTS", "migrate 10 to 1 live"]
     assert [vm for vm, _ in world.memory().moves] == [10]
     assert world.text("ELASTIC_EVENTS").endswith("move VM 10 live from host 0 to host 1: its host is emptied")
