@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
@@ -23,6 +23,7 @@ from hybrid_drivers.agent.growth.decide import decide, is_changed
 from hybrid_drivers.agent.growth.guests import looks_at_guests, placed_in
 from hybrid_drivers.agent.growth.memory import Memory
 from hybrid_drivers.agent.growth.model import Action, Decision, Disable, Enable, Migrate, Order, State
+from hybrid_drivers.agent.growth.names import free_names, stem_in, stem_of
 from hybrid_drivers.agent.growth.offers import Range, offers_of
 from hybrid_drivers.agent.growth.policy import Policy
 from hybrid_drivers.agent.growth.schedule import Moment
@@ -41,7 +42,6 @@ from hybrid_drivers.oned.vms import Vms
 VM_MAD: Final = "kvm"  # of hosts where PROVISION or their cluster name none
 DEFAULT_CLUSTER: Final = 0
 ERROR, EVENT, NOTE = "ELASTIC_ERROR", "ELASTIC_EVENTS", "ELASTIC_NOTE"
-_NAME = "{cluster}-grow-{number}"
 
 log = logging.getLogger(__name__)
 
@@ -183,7 +183,7 @@ class Growing:
             with suppress(NoSuchObject):
                 self._parts.oned.update_host(host_id, Template([("COST_HOUR", f"{price:g}")]))
         self._wake(look, cloud.hosts)
-        names = _free_names(cluster, cloud.hosts)
+        names = free_names(stem_of(cluster, cloud.clusters), cloud.hosts)
         refused = []
         for action in decision.actions:
             log.info("cluster %s: %s", cluster.name, describe(action))
@@ -304,15 +304,15 @@ class Growing:
         that grows: there it is given back. One that could not be moved counts where it belongs all the same: nothing
         shall be ordered in its place.
         """
-        names = {one.name: one for one in growing}
+        stems = {stem_of(one, cloud.clusters) for one in growing}
         ids = {str(one.id): one for one in growing}
         for host in cloud.hosts:
             if host.im_mad != IM_MAD or host.cluster_id != DEFAULT_CLUSTER:
                 yield host
-            elif (kept := self._finished(host, names, ids)) is not None:
+            elif (kept := self._finished(host, stems, ids)) is not None:
                 yield kept
 
-    def _finished(self, host: Host, names: Mapping[str, Cluster], ids: Mapping[str, Cluster]) -> Host | None:
+    def _finished(self, host: Host, stems: Set[str], ids: Mapping[str, Cluster]) -> Host | None:
         """Move a host of the default cluster where its GROWTH says, or remove one that has none; None: it is gone."""
         provision, grown = host.template.vector("PROVISION"), host.template.vector(GROWN)
         target = ids.get(grown.get("CLUSTER_ID", ""))
@@ -322,7 +322,7 @@ class Growing:
                 kept = replace(host, cluster_id=target.id)
                 self._objects.add_to_cluster(target.id, "host", host.id)
                 self._ask(host.id)
-            elif not grown and not host.vm_ids and _is_stranded(host, provision, names):
+            elif not grown and not host.vm_ids and _is_stranded(host, provision, stems):
                 self._parts.oned.delete_host(host.id)
                 return None
         except NoSuchObject:
@@ -334,10 +334,10 @@ class Growing:
         return kept
 
 
-def _is_stranded(host: Host, provision: Mapping[str, str], names: Mapping[str, Cluster]) -> bool:
+def _is_stranded(host: Host, provision: Mapping[str, str], stems: Set[str]) -> bool:
     """Tell whether a host in the default cluster was made by growing and never told what it is."""
-    target = names.get((provision.get("HOSTNAME") or host.name).rpartition("-grow-")[0])
-    return target is not None and not provision.keys() - BOOKKEEPING
+    stem = stem_in(provision.get("HOSTNAME") or host.name)
+    return stem in stems and not provision.keys() - BOOKKEEPING
 
 
 def _is_growing(cluster: Cluster) -> bool:
@@ -367,18 +367,3 @@ def _digest(cluster: Cluster) -> str:
 def _next_month(local: time.struct_time) -> float:
     year, month = (local.tm_year + 1, 1) if local.tm_mon == 12 else (local.tm_year, local.tm_mon + 1)
     return time.mktime((year, month, 1, 0, 0, 0, 0, 0, -1))
-
-
-def _free_names(cluster: Cluster, hosts: Iterable[Host]) -> Iterator[str]:
-    """Yield names no host has or had: a second agent that makes the same host at the same time is refused by oned."""
-    used = [name for host in hosts for name in (host.name, host.template.vector("PROVISION").get("HOSTNAME", ""))]
-    numbers = [
-        int(end)
-        for one in used
-        for begin, _, end in [one.rpartition("-")]
-        if begin == f"{cluster.name}-grow" and end.isdecimal()
-    ]
-    number = max(numbers, default=0)
-    while True:
-        number += 1
-        yield _NAME.format(cluster=cluster.name, number=number)

@@ -335,6 +335,17 @@ def test_names_are_not_given_twice(world: World) -> None:
     assert "allocate edge-grow-2 in 0" in world.sweep()
 
 
+def test_a_cluster_of_any_name_gets_hosts_and_its_stranded_ones_go(world: World) -> None:
+    world.cluster(100, "Büro Nord_1")
+    world.vm(1)
+    world.oned.dies_before = 2
+    with pytest.raises(Killed):
+        world.sweep()
+    world.oned.dies_before = None
+    assert world.oned.calls[-1] == "allocate buro-nord-1-grow-1 in 0"
+    assert "delete 0" in world.sweep()
+
+
 def test_two_clusters_order_once_for_a_vm(world: World) -> None:
     world.cluster(101, "far")
     world.vm(1)
