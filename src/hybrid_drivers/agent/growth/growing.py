@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
@@ -35,6 +35,7 @@ from hybrid_drivers.agent.record import ASLEEP, GROWN, IM_MAD
 from hybrid_drivers.agent.spec import BOOKKEEPING
 from hybrid_drivers.errors import ConfigError, NoSuchObject, OnedError, OnedUnreachable
 from hybrid_drivers.model import Cluster, Host, Template, Value, Vm
+from hybrid_drivers.model_shares import VmGroup
 from hybrid_drivers.oned.objects import Objects
 from hybrid_drivers.oned.template import readable
 from hybrid_drivers.oned.vms import Vms
@@ -140,6 +141,7 @@ class Growing:
         vms: list[Vm] = oned.waiting_vms()  # before the hosts: a VM placed in between takes room that is seen
         special = any_special(vms)
         hosts, shares = oned.hosts_and_shares() if special else (oned.hosts(), {})
+        groups, problem = self._vm_groups(vms)
         now = self._parts.clock.now()
         taken = {vm_id for host in hosts for vm_id in host.vm_ids}  # in between: their room is taken already
         # After the hosts: a VM whose disks are about to leave one is still on it, or seen on its way.
@@ -150,11 +152,24 @@ class Growing:
             vms=vms,
             hosts=hosts,
             shares=shares,
-            vm_groups=oned.vm_groups() if in_groups(vms) else None,
+            vm_groups=groups,
+            groups_problem=problem,
             clusters=known,
             datastores=self._objects.pool("datastore"),
             placed=placed,
         )
+
+    def _vm_groups(self, vms: Iterable[Vm]) -> tuple[Sequence[VmGroup] | None, str]:
+        """Return the VM groups when a VM is of one, and why they cannot be read: that is a matter of such VMs only."""
+        if not in_groups(vms):
+            return None, ""
+        try:
+            return self._parts.oned.vm_groups(), ""
+        except OnedUnreachable:
+            raise
+        except OnedError as exc:
+            log.warning("VMs of VM groups get no new hosts: %s", exc)
+            return (), f"its VM group cannot be read: {exc}"
 
     def _state(self, cluster: Cluster, cloud: Cloud, policy: Policy, found: Range) -> State:
         now = cloud.now

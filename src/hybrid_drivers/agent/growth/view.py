@@ -54,6 +54,7 @@ class Cloud:
     placed: Sequence[VmDetail] | None = None  # all, when a cluster consolidates
     shares: Mapping[int, HostShare] = field(default_factory=dict)  # of hosts; read when any VM wants such things
     vm_groups: Sequence[VmGroup] | None = None  # read when any VM is of one
+    groups_problem: str = ""  # why they could not be read
     _facts: dict[int, HostFacts] = field(default_factory=dict)
     _read: dict[str, Requirement] = field(default_factory=dict)
     _siblings: dict[str, Host | None] = field(default_factory=dict)
@@ -258,7 +259,9 @@ def waiting(cloud: Cloud, cluster: Cluster, offers: Sequence[Offer], vm_mad: str
                 wants=wants,
             )
         )
-    return tuple(found) if cloud.vm_groups is None else applied(found, cloud.vms, cloud.vm_groups, cloud.hosts)
+    if cloud.vm_groups is None:
+        return tuple(found)
+    return applied(found, cloud.vms, cloud.vm_groups, cloud.hosts, problem=cloud.groups_problem)
 
 
 def why_no_host_helps(vm: Vm) -> str:

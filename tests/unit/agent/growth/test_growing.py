@@ -21,6 +21,7 @@ from hybrid_drivers.clock import SystemClock
 from hybrid_drivers.errors import (
     ActionRefused,
     AllocateRefused,
+    BadCall,
     ConfigError,
     InternalFailure,
     NoSuchObject,
@@ -57,6 +58,7 @@ class SmallOned:
         self.refuse_delete = False
         self.guests: list[VmDetail] = []
         self.refuse_move: OnedError | None = None
+        self.refuse_groups: OnedError | None = None
         self.refuse_allocate: OnedError | None = None
         self.refuse_cluster: dict[int, OnedError] = {}
 
@@ -82,6 +84,8 @@ class SmallOned:
 
     def vm_groups(self) -> list[VmGroup]:
         self.note("vm_groups")
+        if self.refuse_groups:
+            raise self.refuse_groups
         return self.groups
 
     def waiting_vms(self) -> list[Vm]:
@@ -263,6 +267,20 @@ def test_hosts_and_groups_are_asked_for_more_only_for_vms_that_want_it(world: Wo
     made = list(world.oned.host_pool.values())
     assert [one.template.vector("GROWTH")["PCI"] for one in made] == ["10de:20b0:0302 10de:20b0:0302"] * 2
     assert world.sweep()[5:] == [], "each has a host on its way that has what it wants"
+
+
+def test_vm_groups_that_cannot_be_read_are_a_matter_of_their_vms_alone(world: World) -> None:
+    world.vm(1)
+    told: list[tuple[str, Value]] = [("VMGROUP", {"VMGROUP_ID": "1", "ROLE": "a"})]
+    world.oned.vms[0] = replace(world.oned.vms[0], template=Template(told))
+    world.vm(2)
+    world.oned.refuse_groups = BadCall("Method 'one.vmgrouppool.info' not defined")
+    look = world.agent().look_at("edge")
+    assert look.decision.waits[1].startswith("its VM group cannot be read: Method 'one.vmgrouppool.info' not defined")
+    assert [one.vms for one in look.decision.actions if isinstance(one, Order)] == [(2,)]
+    world.oned.refuse_groups = OnedUnreachable("down")
+    with pytest.raises(OnedUnreachable):
+        world.sweep()
 
 
 def test_what_is_remembered_is_written_first_and_the_cluster_comes_last(world: World) -> None:
