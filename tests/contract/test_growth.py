@@ -21,7 +21,7 @@ from tests.support.growing_site import (
 from tests.support.lab import CREATE, ONE_PROVIDER, calls, onehybrid
 
 from hybrid_drivers.agent.record import GROWN
-from hybrid_drivers.model import HostState, Template
+from hybrid_drivers.model import HostState, Template, Value
 from hybrid_drivers.oned.vms import Vms
 from hybrid_drivers.sandbox.lab import ENTRIES, Lab
 
@@ -219,5 +219,18 @@ def test_what_fails_again_and_again_is_not_ordered_for_ever() -> None:
         wait_running(lab, vm)
         assert "it could not be made" in cluster_text(lab, "ELASTIC_EVENTS")
         end(lab, vm)
+        lab.wait(lambda: not lab.oned.hosts())
+        lab.wait_empty()
+
+
+def test_vms_that_must_stay_apart_get_a_host_each() -> None:
+    with growing_lab() as lab:
+        text = 'NAME="pair"\nROLE=[NAME="node",POLICY="ANTI_AFFINED"]'
+        group = lab.oned.write("vmgroup.allocate", "new VM group pair", text)
+        role: Value = {"VMGROUP_ID": str(group), "ROLE": "node"}
+        vms = [start_vm(lab, f"vm{number}", cpu=1, VMGROUP=role) for number in range(2)]
+        wait_running(lab, *vms)
+        assert sorted(one.vm_ids for one in grown(lab)) == [(vms[0],), (vms[1],)]
+        end(lab, *vms)
         lab.wait(lambda: not lab.oned.hosts())
         lab.wait_empty()
