@@ -12,6 +12,7 @@ from hybrid_drivers.agent.growth.packing import SPOT_SUFFIX
 from hybrid_drivers.oned.template import readable
 
 EVENTS: Final = 20  # so many of the last are kept on the cluster
+_RUNS: Final = re.compile(r"[0-9.]+(?= s\b| spent\b| h of\b)|(?<== )[0-9.]+(?= is more than MAX_COST_MONTH)")
 
 
 def describe(action: Action) -> str:
@@ -44,5 +45,5 @@ def told_events(before: str, actions: Iterable[Action], now: float, happened: It
 
 
 def shape(text: str) -> str:
-    """Return a note without its numbers: a sum that grows is no news."""
-    return re.sub(r"[0-9.]+", "0", text)
+    """Return a note without the numbers that run by themselves: seconds, and what a month has cost so far."""
+    return _RUNS.sub("0", text)

@@ -14,7 +14,7 @@ from hybrid_drivers.agent.accounts import Accounts
 from hybrid_drivers.agent.growth.growing import Growing
 from hybrid_drivers.agent.growth.memory import read
 from hybrid_drivers.agent.growth.model import Disable, Order
-from hybrid_drivers.agent.growth.telling import describe
+from hybrid_drivers.agent.growth.telling import describe, shape
 from hybrid_drivers.agent.parts import Parts
 from hybrid_drivers.agent.settings import Settings
 from hybrid_drivers.clock import SystemClock
@@ -464,9 +464,38 @@ def test_a_note_is_written_when_it_says_something_else(world: World) -> None:
     world.vm(1)
     world.sweep()
     assert world.text("ELASTIC_NOTE") == "1 waiting VMs get no new host: 0 hosts are MAX_HOSTS=0"
-    world.vm(2)
     world.now += 1
     assert world.sweep()[4:] == []
+    world.vm(2)
+    world.sweep()
+    assert world.text("ELASTIC_NOTE") == "2 waiting VMs get no new host: 0 hosts are MAX_HOSTS=0"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ("a host was given back 31 s ago (COOLDOWN)", "a host was given back 61 s ago (COOLDOWN)", True),
+        (
+            "1.20 spent + 24 h of 1.50 = 37.20 is more than MAX_COST_MONTH=30",
+            "1.25 spent + 23 h of 1.50 = 35.75 is more than MAX_COST_MONTH=30",
+            True,
+        ),
+        (
+            "1.20 spent + 24 h of 1.50 = 37.20 is more than MAX_COST_MONTH=30",
+            "1.20 spent + 24 h of 1.50 = 37.20 is more than MAX_COST_MONTH=31",
+            False,
+        ),
+        (
+            "1.50 + 1.50 = 3.00 an hour is more than MAX_COST_HOUR=1",
+            "1.50 + 1.50 = 3.00 an hour is more than MAX_COST_HOUR=1.4",
+            False,
+        ),
+        ("1 waiting VMs get no new host", "4 waiting VMs get no new host", False),
+        ("c3.small is sold out", "c2.small is sold out", False),
+    ],
+)
+def test_only_what_runs_by_itself_is_no_news(old: str, new: str, same: bool) -> None:
+    assert (shape(old) == shape(new)) == same
 
 
 def test_what_oned_refuses_is_told_and_stops_only_its_cluster(world: World) -> None:
