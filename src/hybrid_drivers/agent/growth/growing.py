@@ -49,12 +49,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """One cluster as a pass sees it, and what was decided for it."""
+    """One cluster as a pass sees it, and what was decided for it; ``on``: its policy holds, else nothing is decided."""
 
     cluster: Cluster
     state: State
     range: Range
     decision: Decision
+    on: bool = True
 
 
 class Growing:
@@ -83,9 +84,8 @@ class Growing:
         cloud = replace(cloud, hosts=list(self._tidied(cloud, growing)))
         taken: set[int] = set()
         for cluster in growing:
-            seen = replace(cloud, vms=[one for one in cloud.vms if one.id not in taken])
             try:
-                taken |= self._look_after(cluster, seen)
+                taken |= self._look_after(cluster, _without(taken, cloud))
             except OnedUnreachable:
                 raise
             except OnedError as exc:
@@ -103,7 +103,7 @@ class Growing:
             self._let_go(cluster, cloud)
             return set()
         self._carry_out(look, cloud)
-        return {vm for one in look.decision.actions if isinstance(one, Order) for vm in one.vms}
+        return _ordered_for(look)
 
     def look(self, cluster: Cluster, cloud: Cloud) -> Look | None:
         """Decide for one cluster without doing anything; None when its policy is switched off.
@@ -119,20 +119,31 @@ class Growing:
         state = self._state(cluster, cloud, policy, found)
         return Look(cluster=cluster, state=state, range=found, decision=decide(state))
 
-    def look_at(self, name: str) -> Look:
-        """Decide for the cluster of this name or id, now, without doing anything.
+    def look_at(self, name: str) -> tuple[Look, Cloud]:
+        """Decide for the cluster of this name or id, now, without doing anything, as the next pass would.
 
         Raises:
-            ConfigError: there is no such cluster, it has no policy, or the policy is wrong.
+            ConfigError: there is no such cluster, or its policy is wrong.
         """
         clusters = self._parts.oned.clusters()
         found = [one for one in clusters if name in (one.name, str(one.id))]
         if not found:
             raise ConfigError(f"There is no cluster {name!r}.")
-        look = self.look(found[0], self._cloud(clusters))
-        if look is None:
-            raise ConfigError(f'Cluster {found[0].name} does not grow: ELASTIC with ENABLED="yes" is missing.')
-        return look
+        cluster, cloud = found[0], self._cloud(clusters)
+        taken: set[int] = set()
+        for other in clusters[: clusters.index(cluster)] if _is_growing(cluster) else ():
+            with suppress(ConfigError):
+                if _is_growing(other) and (look := self.look(other, _without(taken, cloud))):
+                    taken |= _ordered_for(look)
+        seen = _without(taken, cloud)
+        return self.look(cluster, seen) or self._switched_off(cluster, seen), seen
+
+    def _switched_off(self, cluster: Cluster, cloud: Cloud) -> Look:
+        found = Range(offers=(), key="PLAN")
+        state = self._state(cluster, replace(cloud, vms=()), Policy(max_hosts=0), found)
+        return Look(
+            cluster=cluster, state=state, range=found, decision=Decision(actions=(), memory=state.memory), on=False
+        )
 
     # --- looking ---
 
@@ -302,15 +313,17 @@ class Growing:
             self._parts.oned.update_cluster(cluster.id, Template([(ERROR, readable(problem))]))
 
     def _let_go(self, cluster: Cluster, cloud: Cloud) -> None:
-        """Enable what was disabled to be given back, once the policy is switched off."""
+        """Enable what was disabled to be given back, once the policy is switched off, and say nothing against it."""
         memory = _memory(cluster, cloud)
         hosts = {one.id: one for one in cloud.hosts}
         for host_id in memory.disabled:
             if host_id in hosts and view_host(hosts[host_id], cluster.id, cloud.now).made:
                 self._enable(host_id)
+        told: list[tuple[str, Value]] = [(name, "") for name in (ERROR, NOTE) if cluster.template.text(name)]
         if memory.disabled:
-            kept = growth_memory.render(replace(memory, disabled={}, emptying={}))
-            self._parts.oned.update_cluster(cluster.id, Template([(growth_memory.NAME, kept)]))
+            told.insert(0, (growth_memory.NAME, growth_memory.render(replace(memory, disabled={}, emptying={}))))
+        if told:
+            self._parts.oned.update_cluster(cluster.id, Template(told))
 
     def _tidied(self, cloud: Cloud, growing: Iterable[Cluster]) -> Iterator[Host]:
         """Finish or remove hosts that an agent was making when it was killed; yield the hosts there are then.
@@ -355,8 +368,17 @@ def _is_stranded(host: Host, provision: Mapping[str, str], stems: Set[str]) -> b
     return stem in stems and not provision.keys() - BOOKKEEPING
 
 
+def _ordered_for(look: Look) -> set[int]:
+    return {vm for one in look.decision.actions if isinstance(one, Order) for vm in one.vms}
+
+
+def _without(taken: Set[int], cloud: Cloud) -> Cloud:
+    return replace(cloud, vms=[one for one in cloud.vms if one.id not in taken])
+
+
 def _is_growing(cluster: Cluster) -> bool:
-    return bool(cluster.template.vector(growth_policy.NAME) or cluster.template.vector(growth_memory.NAME))
+    told = cluster.template
+    return growth_policy.NAME in told or bool(told.vector(growth_memory.NAME) or told.text(ERROR) or told.text(NOTE))
 
 
 def _memory(cluster: Cluster, cloud: Cloud) -> Memory:

@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from hybrid_drivers.agent.accounts import Accounts
+from hybrid_drivers.agent.growth.answers import as_json
 from hybrid_drivers.agent.growth.growing import Growing
 from hybrid_drivers.agent.growth.memory import read
 from hybrid_drivers.agent.growth.model import Disable, Order
@@ -275,7 +276,7 @@ def test_vm_groups_that_cannot_be_read_are_a_matter_of_their_vms_alone(world: Wo
     world.oned.vms[0] = replace(world.oned.vms[0], template=Template(told))
     world.vm(2)
     world.oned.refuse_groups = BadCall("Method 'one.vmgrouppool.info' not defined")
-    look = world.agent().look_at("edge")
+    look = world.agent().look_at("edge")[0]
     assert look.decision.waits[1].startswith("its VM group cannot be read: Method 'one.vmgrouppool.info' not defined")
     assert [one.vms for one in look.decision.actions if isinstance(one, Order)] == [(2,)]
     world.oned.refuse_groups = OnedUnreachable("down")
@@ -446,6 +447,17 @@ def test_switched_off_it_lets_go(world: World) -> None:
     assert world.sweep()[4:] == []
 
 
+@pytest.mark.parametrize("told", [{"ENABLED": "no"}, ""])
+def test_switched_off_it_says_nothing_against_the_policy(world: World, told: Value) -> None:
+    world.oned.update_cluster(100, Template([("ELASTIC_ERROR", "wrong"), ("ELASTIC_NOTE", "declined")]))
+    template = Template((name, value) for name, value in world.oned.cluster_pool[100].template if name != "ELASTIC")
+    with_it = merged(template, Template([("ELASTIC", told)] if told else []))
+    world.oned.cluster_pool[100] = replace(world.oned.cluster_pool[100], template=with_it)
+    world.sweep()
+    assert (world.text("ELASTIC_ERROR"), world.text("ELASTIC_NOTE")) == ("", "")
+    assert not any("gets" in one for one in world.sweep())
+
+
 def test_hosts_made_by_hand_count_for_the_cost(world: World) -> None:
     world.cluster(100, "edge", MAX_COST_HOUR="0.9")
     world.oned.allocate_host("mine", "provision", "kvm", 100)
@@ -541,12 +553,37 @@ def test_a_cluster_that_cannot_be_written_stops_no_other(world: World, elastic: 
 
 def test_looking_does_nothing(world: World) -> None:
     world.vm(1)
-    look = world.agent().look_at("edge")
+    look, _ = world.agent().look_at("edge")
     assert [type(one) for one in look.decision.actions] == [Order]
     assert world.oned.writes() == []
-    for name, told in (("nope", "There is no cluster"), ("default", "does not grow")):
-        with pytest.raises(ConfigError, match=told):
-            world.agent().look_at(name)
+    with pytest.raises(ConfigError, match="There is no cluster 'nope'"):
+        world.agent().look_at("nope")
+
+
+def test_a_plan_leaves_out_what_earlier_clusters_take(world: World) -> None:
+    world.cluster(101, "far")
+    world.cluster(99, "wrong", MAX_HOSTS="x")
+    world.oned.cluster_pool = dict(sorted(world.oned.cluster_pool.items()))
+    world.vm(1)
+    orders = [
+        [one for one in world.agent().look_at(name)[0].decision.actions if isinstance(one, Order)]
+        for name in ("edge", "far")
+    ]
+    assert [len(one) for one in orders] == [1, 0]
+    world.vm(2, SCHED_REQUIREMENTS="CLUSTER_ID = 101")
+    assert [type(one) for one in world.agent().look_at("far")[0].decision.actions] == [Order]
+
+
+def test_of_a_cluster_that_is_off_hosts_are_told_and_events(world: World) -> None:
+    world.until_disabled()
+    world.cluster(101, "far")
+    world.oned.update_cluster(100, Template([("ELASTIC", {"ENABLED": "no"})]))
+    world.oned.update_host(0, Template([("PROVISION_STATE", "STOPPED")]))
+    world.vm(3)
+    told = cast(Any, as_json(*world.agent().look_at("edge")))
+    assert (told["on"], told["actions"], told["vms"]) == (False, [], [])
+    assert [(one["id"], one["stage"], one["state"]) for one in told["hosts"]] == [(0, "disabled", "STOPPED")]
+    assert len(told["events"]) == 2
 
 
 def test_actions_are_sentences() -> None:
