@@ -431,6 +431,12 @@ def test_a_wrong_policy_stops_only_its_cluster(world: World) -> None:
     assert not any("101" in one for one in world.sweep()), "told once"
 
 
+def test_a_policy_that_is_plain_text_is_told(world: World) -> None:
+    world.oned.update_cluster(100, Template([("ELASTIC", "yes")]))
+    world.sweep()
+    assert "must be a vector" in world.text("ELASTIC_ERROR")
+
+
 def test_a_plan_of_unknown_size_is_told(world: World) -> None:
     world.cluster(100, "edge", PLANS="huge,small")
     world.vm(1)
