@@ -141,6 +141,9 @@ def test_people_are_told_what_would_be_done_and_why() -> None:
         assert "1.50 + 1.50 = 3.00 an hour is more than MAX_COST_HOUR=2" in told["notes"][0]
         lab.wait(lambda: any(state(lab, one) == RUNNING for one in vms))
         assert "1.50" in onehybrid(lab, "cost", "edge")
+        assert "does not grow" in onehybrid(lab, "growth", "explain", "default")
+        done = lab.run("onehybrid", "cost", "nosuch")
+        assert (done.returncode, "There is no cluster 'nosuch'" in done.stderr) == (1, True)
         done = lab.run("onehybrid", "growth", "plan", "default")
         assert (done.returncode, "does not grow" in done.stderr) == (1, True)
         end(lab, *vms)

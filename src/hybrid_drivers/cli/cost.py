@@ -13,6 +13,7 @@ from hybrid_drivers.agent.growth import memory as growth_memory
 from hybrid_drivers.agent.growth.memory import HOUR
 from hybrid_drivers.agent.record import IM_MAD
 from hybrid_drivers.config import Location
+from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.model import Cluster, Host
 from hybrid_drivers.oned.api import Oned
 
@@ -27,11 +28,11 @@ def cost(cluster: str | None, as_json: bool) -> None:
     """
     oned = Oned.from_location(Location.from_environment(os.environ))
     hosts = oned.hosts()
-    rows = [
-        row
-        for one in sorted(oned.clusters(), key=lambda found: found.id)
-        if cluster in (None, one.name, str(one.id)) and (row := cost_of(one, hosts, time.time()))
-    ]
+    asked = [one for one in oned.clusters() if cluster in (None, one.name, str(one.id))]
+    if cluster is not None and not asked:
+        raise ConfigError(f"There is no cluster {cluster!r}.")
+    asked.sort(key=lambda found: found.id)
+    rows = [row for one in asked if (row := cost_of(one, hosts, time.time()))]
     if as_json:
         click.echo(json.dumps(rows))
         return

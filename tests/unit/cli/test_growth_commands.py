@@ -63,10 +63,8 @@ def test_plan(asked: list[tuple[str, ...]]) -> None:
 
 def test_explain(asked: list[tuple[str, ...]]) -> None:
     lines = CliRunner().invoke(growth.growth, ["explain", "edge"]).output.splitlines()
-    assert (
-        "  7 edge-grow-1: usable, 0 VMs, PROVISION_STATE STOPPED, small, 0.5 an hour, idle for 30 s, PROTECTED, is being emptied"
-        in lines
-    )
+    assert lines[1].startswith("  7 edge-grow-1: usable, 0 VMs, PROVISION_STATE STOPPED, small, 0.5 an hour, idle for")
+    assert lines[1].endswith(", idle for 30 s, PROTECTED, is being emptied")
     assert "  8 mine: coming, 2 VMs, not made by growing, not emptied: VM 3 uses PCI devices" in lines
     assert "  1: 2 CPU, 1024 MiB, for 90 s; waits for a new host of plan small" in lines
     assert "  large: 24 CPU, 65536 MiB, price not known, sold out" in lines
