@@ -208,7 +208,7 @@ class Growing:
         for host_id, price in look.range.others.items():
             with suppress(NoSuchObject):
                 self._parts.oned.update_host(host_id, Template([("COST_HOUR", f"{price:g}")]))
-        self._wake(look, cloud.hosts)
+        self._wake(cluster, cloud.hosts, {one.host_id for one in decision.actions if isinstance(one, Disable)})
         names = free_names(stem_of(cluster, cloud.clusters), cloud.hosts)
         refused = []
         for action in decision.actions:
@@ -241,11 +241,10 @@ class Growing:
         self._parts.oned.update_host(host_id, Template([(ASLEEP, "")]))
         self._parts.oned.set_host_status(host_id, "enable")
 
-    def _wake(self, look: Look, hosts: Iterable[Host]) -> None:
+    def _wake(self, cluster: Cluster, hosts: Iterable[Host], disabled: Set[int] = frozenset()) -> None:
         """Take the mark off hosts that people enabled: what they disable later is not ours."""
-        disabled = {one.host_id for one in look.decision.actions if isinstance(one, Disable)}
         for host in hosts:
-            marked = host.cluster_id == look.cluster.id and host.template.text(ASLEEP)
+            marked = host.cluster_id == cluster.id and host.template.text(ASLEEP)
             if marked and host.id not in disabled and host.state not in DISABLED:
                 with suppress(NoSuchObject):
                     self._parts.oned.update_host(host.id, Template([(ASLEEP, "")]))
@@ -314,6 +313,7 @@ class Growing:
 
     def _let_go(self, cluster: Cluster, cloud: Cloud) -> None:
         """Enable what was disabled to be given back, once the policy is switched off, and say nothing against it."""
+        self._wake(cluster, cloud.hosts)
         memory = _memory(cluster, cloud)
         hosts = {one.id: one for one in cloud.hosts}
         for host_id in memory.disabled:

@@ -389,6 +389,43 @@ def test_the_whole_way_back(world: World) -> None:
     assert world.memory().spent == pytest.approx(0.5 * 1030 / 3600, rel=0.1)
 
 
+@pytest.mark.parametrize("call", range(3))
+def test_killed_while_it_disables_a_host_that_one_goes_all_the_same(world: World, call: int) -> None:
+    world.vm(1)
+    world.sweep()
+    world.become_ready()
+    world.oned.vms.clear()
+    for pause in (400, 1):
+        world.now += pause
+        world.sweep()
+    world.now += 700
+    world.oned.calls.clear()
+    world.oned.dies_before = call
+    with pytest.raises(Killed):
+        world.sweep()
+    world.oned.dies_before = None
+    for _ in range(3):
+        world.now += 30
+        world.sweep()
+    assert not world.oned.host_pool
+
+
+@pytest.mark.parametrize("call", range(3))
+def test_killed_while_it_enables_a_host_that_one_takes_vms_again_and_has_no_mark(world: World, call: int) -> None:
+    world.until_disabled()
+    world.vm(2)
+    world.oned.calls.clear()
+    world.oned.dies_before = call
+    with pytest.raises(Killed):
+        world.sweep()
+    world.oned.dies_before = None
+    for _ in range(2):
+        world.now += 30
+        world.sweep()
+    (host,) = world.oned.host_pool.values()
+    assert (host.state, host.template.text("GROWTH_DISABLED")) == (HostState.MONITORED, "")
+
+
 def test_a_host_that_we_disabled_is_known_without_what_is_remembered(world: World) -> None:
     world.until_disabled()
     world.oned.update_cluster(100, Template([("ELASTIC_STATE", "")]))
