@@ -21,7 +21,7 @@ from tests.support.growing_site import (
 from tests.support.lab import CREATE, ONE_PROVIDER, calls, onehybrid
 
 from hybrid_drivers.agent.record import GROWN
-from hybrid_drivers.model import HostState, Template
+from hybrid_drivers.model import HostState, Template, Value
 from hybrid_drivers.oned.vms import Vms
 from hybrid_drivers.sandbox.lab import ENTRIES, Lab
 
@@ -161,6 +161,9 @@ def test_people_are_told_what_would_be_done_and_why() -> None:
         assert "1.50 + 1.50 = 3.00 an hour is more than MAX_COST_HOUR=2" in told["notes"][0]
         lab.wait(lambda: any(state(lab, one) == RUNNING for one in vms))
         assert "1.50" in onehybrid(lab, "cost", "edge")
+        assert "does not grow" in onehybrid(lab, "growth", "explain", "default")
+        done = lab.run("onehybrid", "cost", "nosuch")
+        assert (done.returncode, "There is no cluster 'nosuch'" in done.stderr) == (1, True)
         done = lab.run("onehybrid", "growth", "plan", "default")
         assert (done.returncode, "does not grow" in done.stderr) == (1, True)
         end(lab, *vms)
@@ -239,5 +242,18 @@ def test_what_fails_again_and_again_is_not_ordered_for_ever() -> None:
         wait_running(lab, vm)
         assert "it could not be made" in cluster_text(lab, "ELASTIC_EVENTS")
         end(lab, vm)
+        lab.wait(lambda: not lab.oned.hosts())
+        lab.wait_empty()
+
+
+def test_vms_that_must_stay_apart_get_a_host_each() -> None:
+    with growing_lab() as lab:
+        text = 'NAME="pair"\nROLE=[NAME="node",POLICY="ANTI_AFFINED"]'
+        group = lab.oned.write("vmgroup.allocate", "new VM group pair", text)
+        role: Value = {"VMGROUP_ID": str(group), "ROLE": "node"}
+        vms = [start_vm(lab, f"vm{number}", cpu=1, VMGROUP=role) for number in range(2)]
+        wait_running(lab, *vms)
+        assert sorted(one.vm_ids for one in grown(lab)) == [(vms[0],), (vms[1],)]
+        end(lab, *vms)
         lab.wait(lambda: not lab.oned.hosts())
         lab.wait_empty()

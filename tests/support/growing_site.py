@@ -9,7 +9,7 @@ from typing import Any
 from tests.support.lab import quick_lab
 
 from hybrid_drivers.agent.record import GROWN
-from hybrid_drivers.model import Host, Template
+from hybrid_drivers.model import Host, Template, Value
 from hybrid_drivers.oned.vms import Vms
 from hybrid_drivers.sandbox.lab import ENTRIES, Lab
 
@@ -45,8 +45,8 @@ def set_policy(lab: Lab, **changes: str) -> None:
     lab.oned.update_cluster(lab.cluster_id, Template([("ELASTIC", {**POLICY, **changes})]))
 
 
-def start_vm(lab: Lab, name: str, *, cpu: float = 4, memory: int = 1024, **more: str) -> int:
-    told = [("NAME", name), ("CPU", str(cpu)), ("MEMORY", str(memory)), *more.items()]
+def start_vm(lab: Lab, name: str, *, cpu: float = 4, memory: int = 1024, **more: Value) -> int:
+    told: list[tuple[str, Value]] = [("NAME", name), ("CPU", str(cpu)), ("MEMORY", str(memory)), *more.items()]
     return lab.objects.allocate("vm", Template(told))
 
 

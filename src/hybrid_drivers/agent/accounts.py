@@ -98,10 +98,10 @@ class Accounts:
             log.warning("provider %s is left out: %s", name, error)
         return accounts
 
-    def broken(self) -> bool:
-        """Tell whether an entry could not be read: there may be machines that nobody can be asked about."""
+    def broken(self) -> list[str]:
+        """Return the entries that could not be read: there may be machines that nobody can be asked about."""
         with self._lock:
-            return bool(self._errors)
+            return sorted(self._errors)
 
     def knows(self, name: str) -> bool:
         """Tell whether there is an entry called ``name``, a wrong one included."""

@@ -8,6 +8,7 @@ the quarantine. Blocks of other owners are never touched.
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from hybrid_drivers.agent.accounts import Account
 from hybrid_drivers.agent.parts import Parts
@@ -30,7 +31,7 @@ class AddressCollector:
         self._orphans: dict[str, float] = {}  # account/block -> when it was first seen without a range
         self._watched: dict[str, dict[str, object]] = {}  # the same -> what people are told of it
         self._released: list[dict[str, object]] = []
-        self._unasked = False
+        self._unasked: list[str] = []
         self._settled = -1  # how many changes there had been at the last look that found nothing to do
         self._looked = float("-inf")  # monotonic seconds of that look
 
@@ -44,7 +45,7 @@ class AddressCollector:
         """Tell whether something may be left behind that nobody has looked for."""
         return self._settled != self._reservations.changes or bool(self._orphans)
 
-    def report(self) -> dict[str, object]:
+    def report(self) -> dict[str, Any]:
         """Return what the last look found, for ``onehybrid gc``; what is no unix time is in seconds."""
         clock, blocks = self._parts.clock, []
         for key, told in list(self._watched.items()):
@@ -65,19 +66,19 @@ class AddressCollector:
             return
         changes, running = self._reservations.changes, self._reservations.running()
         since = now - self._reservations.changed_at
-        listed, complete = self._listed()
+        listed, unasked = self._listed()
         running |= self._reservations.running()
-        self._released, self._unasked = [], not complete
+        self._released, self._unasked = [], unasked
         released = self._compare(listed, running, release=not look_only) if listed else False
         shown = all(since >= account.provider.limits.settle for account, _, _ in listed.values())  # lists lag
-        if complete and shown and not running and not released:
+        if not unasked and shown and not running and not released:
             self._settled, self._looked = changes, now
 
-    def _listed(self) -> tuple[dict[str, tuple[Account, PublicAddresses, list[Block]]], bool]:
-        """Return what accounts have, by name, and whether all could be asked."""
+    def _listed(self) -> tuple[dict[str, tuple[Account, PublicAddresses, list[Block]]], list[str]]:
+        """Return what accounts have, by name, and which could not be asked."""
         listed: dict[str, tuple[Account, PublicAddresses, list[Block]]] = {}
         owner, accounts = self._parts.owner(), self._parts.accounts.all()
-        complete = not self._parts.accounts.broken()
+        unasked = self._parts.accounts.broken()
         for account in accounts:
             provider = account.provider
             if not isinstance(provider, PublicAddresses):
@@ -85,9 +86,9 @@ class AddressCollector:
             try:
                 listed[account.name] = (account, provider, list(provider.blocks(owner)))
             except ProviderError as exc:
-                complete = False
+                unasked.append(account.name)
                 log.warning("provider %s cannot be asked for its addresses: %s", account.name, exc)
-        return listed, complete
+        return listed, unasked
 
     def _compare(
         self, listed: dict[str, tuple[Account, PublicAddresses, list[Block]]], running: set[str], *, release: bool

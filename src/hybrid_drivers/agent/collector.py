@@ -10,8 +10,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from hybrid_drivers.agent.accounts import Account
+from hybrid_drivers.agent.departures import Departure
 from hybrid_drivers.agent.observed import Phase
 from hybrid_drivers.agent.observer import difference_of, drift_due
 from hybrid_drivers.agent.parts import Parts
@@ -57,7 +59,8 @@ class Collector:
         self.drifting = 0
         self.spot = 0  # those that the provider may take back, with notice
         self.swept = False
-        self.unasked = False  # some account could not be asked in the last look: what it has is not known
+        self.unasked: list[str] = []  # accounts that could not be asked in the last look: what they have is not known
+        self._names: dict[tuple[str, int], str] = {}  # account and host -> its name, as tags have it
 
     @property
     def orphans(self) -> int:
@@ -78,7 +81,7 @@ class Collector:
         self._stopped = [found for host in hosts if (found := stopped(read(host), listed))]
         self.swept = self.swept or not look_only
 
-    def report(self) -> dict[str, object]:
+    def report(self) -> dict[str, Any]:
         """Return what the last look found, for ``onehybrid gc``; what is no unix time is in seconds."""
         now = self._parts.clock.now()
         strays = [
@@ -90,7 +93,7 @@ class Collector:
             for found in list(self._strays.values())
         ]
         leaving = [
-            {"provider": one.account, "machine": one.machine_id, "name": one.name, "for": round(now - one.since)}
+            {"provider": one.account, "machine": one.machine_id, "name": self._name(one), "for": round(now - one.since)}
             for one in self._parts.departures.all()
         ]
         return {
@@ -104,6 +107,12 @@ class Collector:
             "held": self._parts.owner.held(),
         }
 
+    def _name(self, one: Departure) -> str:
+        """Return a host's name; when oned had forgotten it already, that in the tags of its machine."""
+        if one.name != str(one.host_id):
+            return one.name
+        return self._names.get((one.account, one.host_id), f"host {one.host_id}")
+
     def _listed(self) -> list[tuple[Account, tuple[Machine, ...]]]:
         now = self._parts.clock.now()
         listed = []
@@ -113,7 +122,7 @@ class Collector:
             try:
                 listed.append((account, account.machines.look(now).machines))
             except ProviderError as exc:
-                unasked = True
+                unasked.append(account.name)
                 log.warning("provider %s cannot be asked for its machines: %s", account.name, exc)
         self.unasked = unasked
         return listed
@@ -153,6 +162,7 @@ class Collector:
         alive = {machine.id for _, machines in listed for machine in machines}
         asked = {account.name for account, _ in listed}
         seen = {key for key in self._orphans if key.partition("/")[0] not in asked}  # nothing is known of those now
+        self._names = {key: name for key, name in self._names.items() if key[0] not in asked}
         counted: list[dict[str, object]] = []
         left: list[dict[str, object]] = []
         known = set(recorded.values())
@@ -161,6 +171,8 @@ class Collector:
             of_hosts = sum(machine.id in known for machine in machines)
             counted.append({"provider": account.name, "machines": len(machines), "of_hosts": of_hosts})
             for machine in machines:
+                if machine.tags and machine.tags.name:
+                    self._names[account.name, machine.tags.host_id] = machine.tags.name
                 if machine.id in leaving or machine.id in known:  # whatever its tags say by now
                     continue
                 reason = stray(machine, recorded, alive)

@@ -18,6 +18,7 @@ from hybrid_drivers.oned.template import readable
 
 IM_MAD = "provision"
 GROWN = "GROWTH"  # the vector on hosts that growing made
+ASLEEP = "GROWTH_DISABLED"  # when growing disabled the host to give it back, unix seconds
 OF_THE_MACHINE = (  # gone with it
     "PROVISION_ADDRESS", "PROVISION_PEERS", "PROVISION_DRIFT", "PROVISION_MACHINE_DRIFT", "PROVISION_SWITCHED_ON",
     "PROVISION_REPLACING",

@@ -57,7 +57,7 @@ class Sweeps:
         if look.failure:
             raise AgentError(look.failure)
         machines, addresses = self._machines.report(), self._addresses.report()
-        unasked = bool(machines["unasked"] or addresses["unasked"])
+        unasked = sorted({*machines["unasked"], *addresses["unasked"]})
         told = {**machines, **addresses, "unasked": unasked, "late": late, "dry_run": look.look_only}
         return Answer(stdout=json.dumps(told).encode())
 

@@ -15,6 +15,7 @@ from hybrid_drivers.agent.growth.memory import HOUR
 from hybrid_drivers.agent.growth.returning import returning
 from hybrid_drivers.agent.record import IM_MAD, price_of
 from hybrid_drivers.config import Location
+from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.model import Cluster, Host
 from hybrid_drivers.oned.api import Oned
 
@@ -32,11 +33,11 @@ def cost(cluster: str | None, as_json: bool) -> None:
     location = Location.from_environment(os.environ)
     oned = Oned.from_location(location)
     hosts, departures = oned.hosts(), noted(location.state / "departures")
-    rows = [
-        row
-        for one in sorted(oned.clusters(), key=lambda found: found.id)
-        if cluster in (None, one.name, str(one.id)) and (row := cost_of(one, hosts, time.time(), departures))
-    ]
+    asked = [one for one in oned.clusters() if cluster in (None, one.name, str(one.id))]
+    if cluster is not None and not asked:
+        raise ConfigError(f"There is no cluster {cluster!r}.")
+    asked.sort(key=lambda found: found.id)
+    rows = [row for one in asked if (row := cost_of(one, hosts, time.time(), departures))]
     if as_json:
         click.echo(json.dumps(rows))
         return

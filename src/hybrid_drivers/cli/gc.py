@@ -62,7 +62,11 @@ def exit_code(told: Told) -> int:
 def report(told: Told, terminal: Terminal) -> list[str]:
     """Return the report for people."""
     found = _rows(told)
-    shown = lines(COLUMNS, found, Layout(), terminal) if found else ["There is nothing that nobody needs."]
+    shown = _unasked(told)
+    if found:
+        shown += lines(COLUMNS, found, Layout(), terminal)
+    elif not shown:
+        shown.append("There is nothing that nobody needs.")
     shown += [
         f"{one['provider']}: {one['machines']} machines have this cloud's tag, {one['of_hosts']} of them are of hosts."
         for one in told["accounts"]
@@ -74,8 +78,15 @@ def report(told: Told, terminal: Terminal) -> list[str]:
     ]
     if told["held"]:
         shown.append("Nothing is given back while collector.hold is in the state folder (see docs/operations.md).")
+    return shown
+
+
+def _unasked(told: Told) -> list[str]:
+    """Say first what keeps the rest from being the whole truth."""
+    shown = []
     if told["unasked"]:
-        shown.append("Some provider could not be asked: it may have more (see the agent's log).")
+        names = ", ".join(told["unasked"])
+        shown.append(f"Could not be asked, and may have more than is shown here (see the agent's log): {names}.")
     if told["late"]:
         shown.append("A provider takes long to answer: this is what the last look found; the agent goes on.")
     return shown

@@ -26,6 +26,8 @@ def plan(cluster: str, dry_run: bool, as_json: bool) -> None:
     """Show what the agent would do for CLUSTER (name or id) now, for which VMs, and what that costs."""
     del dry_run
     told = _asked(cluster)
+    if not told["on"]:
+        raise click.ClickException(_off(told))
     if as_json:
         click.echo(json.dumps(told))
         return
@@ -47,12 +49,19 @@ def explain(cluster: str, as_json: bool) -> None:
         return
     _lines(f"CLUSTER {told['cluster']['name']}: HOSTS", [_host(one) for one in told["hosts"]])
     _lines("BEING GIVEN BACK", [_returning(one) for one in told.get("returning", [])], empty="")
-    _lines("WAITING VMS", [_vm(one) for one in told["vms"]])
-    _lines("PLANS", [_plan(one) for one in told["plans"]])
-    _lines("NEXT", [one["text"] for one in told["actions"]])
-    _lines("DECLINED", told["notes"], empty="")
+    if told["on"]:
+        _lines("WAITING VMS", [_vm(one) for one in told["vms"]])
+        _lines("PLANS", [_plan(one) for one in told["plans"]])
+        _lines("NEXT", [one["text"] for one in told["actions"]])
+        _lines("DECLINED", told["notes"], empty="")
     _lines("DONE", told["events"])
+    if not told["on"]:
+        click.echo(_off(told))
     _problem(told)
+
+
+def _off(told: Told) -> str:
+    return f'Cluster {told["cluster"]["name"]} does not grow: ELASTIC with ENABLED="yes" is missing.'
 
 
 def _asked(cluster: str) -> Told:
@@ -75,6 +84,8 @@ def _problem(told: Told) -> None:
 
 def _host(one: Told) -> str:
     parts = [f"{one['id']} {one['name']}: {one['stage']}", f"{one['vms']} VMs"]
+    if one["state"] not in ("", "READY"):
+        parts.append(f"PROVISION_STATE {one['state']}")
     if one["plan"]:
         parts.append(one["plan"])
     if one["price"] is not None:

@@ -79,7 +79,7 @@ class World:
             clock=self.clock,
             owner=_Owner(self),
             settings=SimpleNamespace(agent=SimpleNamespace(quarantine=QUARANTINE)),
-            accounts=SimpleNamespace(all=lambda: accounts, broken=lambda: False),
+            accounts=SimpleNamespace(all=lambda: accounts, broken=list[str]),
         )
         self.collector = AddressCollector(cast(Parts, parts), cast(Reservations, self.reservations))
 

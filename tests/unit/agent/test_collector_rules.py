@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from hybrid_drivers.agent.collector import left_alone, stopped, stray
+from hybrid_drivers.agent.collector import Collector, left_alone, stopped, stray
+from hybrid_drivers.agent.departures import Departure
+from hybrid_drivers.agent.parts import Parts
+from hybrid_drivers.agent.reconciler import Reconciler
 from hybrid_drivers.agent.record import read
 from hybrid_drivers.model import Host, HostState, Machine, MachineState, MachineTags, Template
 
@@ -82,3 +85,28 @@ def test_a_machine_stopped_behind_our_back_is_told(state: MachineState, host_sta
     found = stopped(read(host), [(account, [machine(state=state)])])
     wanted = {"host": 7, "name": "edge7", "provider": "ams", "machine": "m1", "state": state.value}
     assert found == (wanted if told else None)
+
+
+def test_hosts_that_oned_has_forgotten_are_called_by_what_their_machines_tags_say() -> None:
+    departures = [
+        Departure(account=account, host_id=host_id, name=name, machine_id=of, since=90.0)
+        for account, host_id, name, of in (
+            ("ams", 7, "7", ""), ("ams", 7, "7", "m1"), ("ams", 8, "8", ""), ("ams", 9, "mine", "m9"),
+            ("aws", 7, "7", ""),
+        )
+    ]  # fmt: skip
+    tags = MachineTags(owner="us", host_id=7, token="t", name="edge7")
+    snapshot = SimpleNamespace(machines=(Machine(id="m1", state=MachineState.RUNNING, tags=tags),))
+    account = SimpleNamespace(name="ams", machines=SimpleNamespace(look=lambda _: snapshot))
+    parts = SimpleNamespace(
+        clock=SimpleNamespace(now=lambda: 100.0, monotonic=lambda: 100.0),
+        departures=SimpleNamespace(all=lambda: departures, machine_ids=lambda: {"m1", "m9"}),
+        accounts=SimpleNamespace(all=lambda: [account], broken=lambda: ["aws"]),
+        oned=SimpleNamespace(hosts=list),
+        owner=SimpleNamespace(held=lambda: False),
+    )
+    collector = Collector(cast(Parts, parts), cast(Reconciler, None))
+    collector.sweep(look_only=True)
+    told = collector.report()
+    assert [one["name"] for one in told["leaving"]] == ["edge7", "edge7", "host 8", "mine", "host 7"]
+    assert told["unasked"] == ["aws"]

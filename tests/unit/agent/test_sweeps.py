@@ -25,8 +25,8 @@ class Collectors:
         self.before, self.seen = before, list[Any]()
         self.leads = True
         leadership = SimpleNamespace(leads=lambda: self.leads)
-        machines = SimpleNamespace(sweep=self._machines, report=lambda: {"strays": [], "unasked": False})
-        addresses = SimpleNamespace(sweep=self._addresses, report=lambda: {"blocks": [], "unasked": True})
+        machines = SimpleNamespace(sweep=self._machines, report=lambda: {"strays": [], "unasked": ["b", "a"]})
+        addresses = SimpleNamespace(sweep=self._addresses, report=lambda: {"blocks": [], "unasked": ["a"]})
         self.sweeps = sweeps.Sweeps(
             cast(Leadership, leadership), cast(Collector, machines), cast(AddressCollector, addresses)
         )
@@ -49,7 +49,7 @@ def test_it_sweeps_or_looks_at_once(options: list[str]) -> None:
     both, dry = Collectors(), bool(options)
     told = both.ask(*options)
     assert both.seen == [("machines", dry), ("addresses", True, dry)]
-    assert told == {"strays": [], "blocks": [], "unasked": True, "late": False, "dry_run": dry}
+    assert told == {"strays": [], "blocks": [], "unasked": ["a", "b"], "late": False, "dry_run": dry}
 
 
 def test_a_provider_that_hangs_does_not_keep_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,8 @@ BLOCK = {"provider": "aws", "block": "e-1", "network": "192.0.2.8/32", "watched"
 NOTHING: dict[str, Any] = {
     "accounts": [{"provider": "ams", "machines": 3, "of_hosts": 3}],
     **{key: [] for key in ("strays", "released", "leaving", "left", "stopped", "blocks", "released_blocks")},
-    **dict.fromkeys(("unasked", "held", "late"), False),
+    "unasked": [],
+    **dict.fromkeys(("held", "late"), False),
     "dry_run": True,
 }
 TOLD: dict[str, Any] = {
@@ -52,14 +53,16 @@ def test_what_waits_is_shown_with_its_times_and_reason() -> None:
 
 
 def test_what_keeps_it_from_the_whole_truth_is_said() -> None:
-    lines = told(held=True, unasked=True, late=True)
-    assert " held " in lines[1]
-    assert [line.split()[0] for line in lines[-3:]] == ["Nothing", "Some", "A"]
+    lines = told(held=True, unasked=["ams", "aws"], late=True)
+    assert [line.split()[0] for line in lines[:3]] == ["Could", "A", "PROVIDER"]
+    assert lines[0].endswith(": ams, aws.")
+    assert " held " in lines[3]
+    assert lines[-1].startswith("Nothing is given back")
 
 
 @pytest.mark.parametrize(
     ("answer", "code"),
-    [(NOTHING, 0), (TOLD, 2), ({**NOTHING, "blocks": [BLOCK]}, 2), ({**NOTHING, "unasked": True}, 1),
+    [(NOTHING, 0), (TOLD, 2), ({**NOTHING, "blocks": [BLOCK]}, 2), ({**NOTHING, "unasked": ["ams"]}, 1),
      ({**TOLD, "late": True}, 1), ({**NOTHING, "stopped": TOLD["stopped"], "left": TOLD["left"]}, 0)],
 )  # fmt: skip
 @pytest.mark.parametrize("options", [["--dry-run"], ["--json"]])
@@ -84,3 +87,5 @@ def test_a_mistake_of_use_is_not_taken_for_something_that_waits() -> None:
 def test_nothing_is_found() -> None:
     lines = gc.report(NOTHING, Terminal(sys.stdout, None, False))
     assert lines[0] == "There is nothing that nobody needs."
+    lines = gc.report({**NOTHING, "unasked": ["ams"]}, Terminal(sys.stdout, None, False))
+    assert not any("There is nothing" in line for line in lines), "nobody knows"

@@ -15,6 +15,7 @@ from hybrid_drivers.model import Cluster, Host, HostState, Template
 
 TOLD: dict[str, Any] = {
     "cluster": {"id": 100, "name": "edge"},
+    "on": True,
     "problem": "the size of huge is not known",
     "plans": [
         {"plan": "small", "cpu": 8, "memory": 32768, "price": 0.5, "sold_out": False},
@@ -24,9 +25,10 @@ TOLD: dict[str, Any] = {
     "notes": ["2 waiting VMs get no new host: 8 hosts are MAX_HOSTS=8"],
     "hosts": [
         {"id": 7, "name": "edge-grow-1", "stage": "usable", "made": True, "plan": "small", "vms": 0, "price": 0.5,
-         "idle": 30, "protected": True, "emptied": True, "stays": ""},
+         "idle": 30, "protected": True, "emptied": True, "stays": "",
+         "state": "STOPPED"},
         {"id": 8, "name": "mine", "stage": "coming", "made": False, "plan": "", "vms": 2, "price": None, "idle": None,
-         "protected": False, "emptied": False, "stays": "VM 3 uses PCI devices"},
+         "protected": False, "emptied": False, "stays": "VM 3 uses PCI devices", "state": "READY"},
     ],
     "vms": [{"id": 1, "cpu": 2, "memory": 1024, "waited": 90, "for": "waits for a new host of plan small"}],
     "cost": {"hour": 0.5, "hour_after": 1.0, "month": 12.34},
@@ -61,11 +63,23 @@ def test_plan(asked: list[tuple[str, ...]]) -> None:
 
 def test_explain(asked: list[tuple[str, ...]]) -> None:
     lines = CliRunner().invoke(growth.growth, ["explain", "edge"]).output.splitlines()
-    assert "  7 edge-grow-1: usable, 0 VMs, small, 0.5 an hour, idle for 30 s, PROTECTED, is being emptied" in lines
+    assert lines[1].startswith("  7 edge-grow-1: usable, 0 VMs, PROVISION_STATE STOPPED, small, 0.5 an hour, idle for")
+    assert lines[1].endswith(", idle for 30 s, PROTECTED, is being emptied")
     assert "  8 mine: coming, 2 VMs, not made by growing, not emptied: VM 3 uses PCI devices" in lines
     assert "  1: 2 CPU, 1024 MiB, for 90 s; waits for a new host of plan small" in lines
     assert "  large: 24 CPU, 65536 MiB, price not known, sold out" in lines
     assert "  2026-11-25 15:00:00 delete host 6: it has had no VM for 700 s" in lines
+
+
+def test_of_a_cluster_that_is_off_there_are_hosts_and_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {**TOLD, "on": False, "vms": [], "plans": [], "actions": [], "notes": [], "problem": ""}
+    monkeypatch.setattr(growth, "ask", lambda *_, start: json.dumps(told))
+    explained = CliRunner().invoke(growth.growth, ["explain", "edge"])
+    lines = explained.output.splitlines()
+    assert (explained.exit_code, lines[0], lines[3]) == (0, "CLUSTER edge: HOSTS", "DONE")
+    assert lines[-1] == 'Cluster edge does not grow: ELASTIC with ENABLED="yes" is missing.'
+    planned = CliRunner().invoke(growth.growth, ["plan", "edge"])
+    assert (planned.exit_code, "Cluster edge does not grow" in planned.output) == (1, True)
 
 
 @pytest.mark.parametrize("command", ["plan", "explain"])

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from hybrid_drivers.config import Location
-from hybrid_drivers.errors import ActionRefused
-from hybrid_drivers.model import HostState, Template, Vm
+from hybrid_drivers.errors import ActionRefused, AllocateRefused
+from hybrid_drivers.model import HostState, Template, Value, Vm
 from hybrid_drivers.oned.api import Oned
 from hybrid_drivers.oned.objects import Objects
 from hybrid_drivers.oned.vms import Vms
@@ -30,6 +30,11 @@ class Site:
 
     def vm(self, cpu: str = "2", memory: str = "1024", **more: str) -> int:
         told = [("NAME", "vm"), ("CPU", cpu), ("MEMORY", memory), *more.items()]
+        return Objects(self.oned).allocate("vm", Template(told))
+
+    def in_group(self, role: str, **more: str) -> int:
+        told: list[tuple[str, Value]] = [("NAME", "vm"), ("CPU", "1"), ("MEMORY", "64")]
+        told.append(("VMGROUP", {"ROLE": role, **more}))
         return Objects(self.oned).allocate("vm", Template(told))
 
     def message(self, vm_id: int) -> str:
@@ -105,3 +110,36 @@ def test_only_what_runs_or_is_off_is_flagged(site: Site) -> None:
     site.vms.action(vm, "resched")
     site.vms.action(vm, "unresched")
     assert "<RESCHED>0</RESCHED>" in site.oned.read("vm.info", "it", vm, False)
+
+
+def test_roles_of_vm_groups_keep_machines_apart_or_together(site: Site) -> None:
+    far = 'ROLE=[NAME="far"]\nAFFINED="near,far"'
+    text = 'NAME="g"\nROLE=[NAME="apart",POLICY="ANTI_AFFINED"]\nROLE=[NAME="near",POLICY="affined"]\n' + far
+    group = str(site.oned.write("vmgroup.allocate", "new VM group g", text))
+    hosts = [site.host(), site.host()]
+    apart = [site.in_group("apart", VMGROUP_ID=group), site.in_group("apart", VMGROUP_NAME="g")]
+    near = [site.in_group("near", VMGROUP_ID=group) for _ in range(3)]
+    site.frontend.wait_for(lambda: all(site.vms.get(one).runs for one in (*apart, *near)))
+    at = {one.id: set(one.vm_ids) for one in site.oned.hosts()}
+    assert sorted(len(at[one] & set(apart)) for one in hosts) == [1, 1]
+    assert sorted(len(at[one] & set(near)) for one in hosts) == [0, 3]
+    (found,) = site.oned.vm_groups()
+    assert {name: role.vm_ids for name, role in found.roles.items()} == {
+        "apart": set(apart),
+        "near": set(near),
+        "far": set(),
+    }
+    assert found.affined == (frozenset(("near", "far")),)
+    third = site.in_group("apart", VMGROUP_ID=group)
+    assert "No host meets SCHED_REQUIREMENTS" in site.message(third)
+    site.vms.action(third, "terminate-hard")
+    (found,) = site.oned.vm_groups()
+    assert found.roles["apart"].vm_ids == set(apart)
+    for told, why in (
+        ({"VMGROUP_ID": "99"}, "Cannot find VM Group"),
+        ({"VMGROUP_NAME": "h"}, "Cannot find VM Group"),
+    ):
+        with pytest.raises(AllocateRefused, match=why):
+            site.in_group("apart", **told)
+    with pytest.raises(AllocateRefused, match="Role does not exist"):
+        site.in_group("none", VMGROUP_ID=group)

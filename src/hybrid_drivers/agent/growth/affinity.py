@@ -53,9 +53,17 @@ def in_groups(vms: Iterable[Vm]) -> bool:
 
 
 def applied(
-    waiting: Sequence[Waiting], vms: Iterable[Vm], groups: Iterable[VmGroup], hosts: Sequence[Host]
+    waiting: Sequence[Waiting],
+    vms: Iterable[Vm],
+    groups: Iterable[VmGroup],
+    hosts: Sequence[Host],
+    *,
+    problem: str = "",
 ) -> tuple[Waiting, ...]:
-    """Return what waits with the rules of its VM groups; those that must share a host become one."""
+    """Return what waits with the rules of its VM groups; those that must share a host become one.
+
+    ``problem``: why ``groups`` could not be read; then machines of any are ordered no host.
+    """
     known = {group.id: group for group in groups}
     homes = _homes(hosts)
     roles = {
@@ -69,8 +77,8 @@ def applied(
         if vm.id in roles:
             found[vm.id] = _with_role(found[vm.id], roles[vm.id], homes)
         else:
-            problem = f"its VM group {told.get('VMGROUP_ID', '')} or role {told.get('ROLE', '')} is not known"
-            found[vm.id] = replace(found[vm.id], plans=frozenset(), problem=problem)
+            unknown = f"its VM group {told.get('VMGROUP_ID', '')} or role {told.get('ROLE', '')} is not known"
+            found[vm.id] = replace(found[vm.id], plans=frozenset(), problem=problem or unknown)
     for group in known.values():
         for together in _sets(group):
             _join(found, together, group, homes)

@@ -12,6 +12,7 @@ from hybrid_drivers.agent.growth.growing import EVENT, Growing, Look
 from hybrid_drivers.agent.growth.limits import rate_of
 from hybrid_drivers.agent.growth.model import Action, Delete, HostView, Migrate, Order
 from hybrid_drivers.agent.growth.telling import describe
+from hybrid_drivers.agent.growth.view import Cloud
 from hybrid_drivers.errors import AgentError
 from hybrid_drivers.oned.process import Answer, Call
 
@@ -23,22 +24,24 @@ def answer(growing: Growing, call: Call) -> Answer:
 
     Raises:
         AgentError: no cluster is named.
-        ConfigError: there is none of that name, or it does not grow; the text says why.
+        ConfigError: there is none of that name, or its policy is wrong; the text says how.
         OnedError: oned cannot be asked.
     """
     if len(call.argv) != 1:
         raise AgentError("The agent does not understand the call: it speaks another version.")
-    return Answer(stdout=json.dumps(as_json(growing.look_at(call.argv[0]))).encode())
+    return Answer(stdout=json.dumps(as_json(*growing.look_at(call.argv[0]))).encode())
 
 
-def as_json(look: Look) -> dict[str, object]:
+def as_json(look: Look, cloud: Cloud) -> dict[str, object]:
     """Return all of a decision for machines; times in seconds, money in the provider's currency."""
     state, decision = look.state, look.decision
     policy = state.policy.at(state.moment)
     members = [one for one in state.hosts if one.member]
+    told_states = {one.id: one.template.text("PROVISION_STATE") for one in cloud.hosts}
     before = rate_of(state)
     return {
         "cluster": {"id": look.cluster.id, "name": look.cluster.name},
+        "on": look.on,
         "problem": look.range.problem,
         "limits": {
             "min_hosts": policy.min_hosts,
@@ -54,7 +57,7 @@ def as_json(look: Look) -> dict[str, object]:
         ],
         "actions": [_action(one) for one in decision.actions],
         "notes": list(decision.notes),
-        "hosts": [_host(look, one) for one in members],
+        "hosts": [{**_host(look, one), "state": told_states[one.id]} for one in members],
         "returning": [{"machine": one.machine, "name": one.host, "price": one.price} for one in state.returning],
         "vms": _vms(look),
         "cost": {

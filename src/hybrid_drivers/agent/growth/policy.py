@@ -51,13 +51,17 @@ class Policy:
 
 
 def read_policy(template: Template) -> Policy | None:
-    """Read a cluster's policy; None when it has none, or ENABLED is not ``yes``.
+    """Read a cluster's policy; None when it has none, or ENABLED is ``no`` or missing.
 
     Raises:
         ConfigError: keys or values are wrong; the text names all of them.
     """
+    if template.text(NAME).strip():
+        raise ConfigError(f'{NAME} is wrong: must be a vector like [ENABLED="yes", MAX_HOSTS="8"], not plain text')
+    if len(template.vectors(NAME)) > 1:
+        raise ConfigError(f"{NAME} is wrong: stands there {len(template.vectors(NAME))} times, only one can hold")
     told = {key: value.strip() for key, value in template.vector(NAME).items() if value.strip()}
-    if told.get("ENABLED", "").lower() not in ("yes", "true"):
+    if not _is_on(told.get("ENABLED", "no")):
         return None
     values: dict[str, Any] = {}
     problems: list[str] = []
@@ -70,9 +74,20 @@ def read_policy(template: Template) -> Policy | None:
         problems.append("MAX_HOSTS: is required")
     if not problems and values.get("min_hosts", 0) > values["max_hosts"]:
         problems.append("MIN_HOSTS: is more than MAX_HOSTS")
+    if not problems:
+        most = max((one.min_hosts for one in values.get("schedule", ())), default=0)
+        if most > values["max_hosts"]:
+            problems.append(f"SCHEDULE: min={most} is more than MAX_HOSTS={values['max_hosts']}")
     if problems:
         raise ConfigError(f"{NAME} is wrong: {'; '.join(problems)}")
     return Policy(**values)
+
+
+def _is_on(text: str) -> bool:
+    word = text.lower()
+    if word not in ("yes", "true", "no", "false"):
+        raise ConfigError(f"{NAME} is wrong: ENABLED: must be 'yes' or 'no', not '{text[:20]}'")
+    return word in ("yes", "true")
 
 
 @dataclass(frozen=True)
@@ -120,7 +135,10 @@ def _age(text: str) -> float:
 
 
 def _plans(text: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(one.strip() for one in text.split(",") if one.strip()))
+    plans = tuple(dict.fromkeys(one.strip() for one in text.split(",") if one.strip()))
+    if not plans:
+        raise ValueError(f"names no plan: '{text[:20]}'")
+    return plans
 
 
 def _billing(text: str) -> float:

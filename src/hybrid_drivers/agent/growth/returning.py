@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from hybrid_drivers.agent.departures import Departure
 from hybrid_drivers.agent.growth.model import Returning
+from hybrid_drivers.agent.growth.names import may_be_of
 from hybrid_drivers.agent.record import read
 from hybrid_drivers.model import Cluster, Host
 
@@ -26,4 +27,4 @@ def returning(departures: Iterable[Departure], hosts: Iterable[Host], cluster: C
 def _is_of(departure: Departure, cluster: Cluster) -> bool:
     if departure.cluster_id is not None:
         return departure.cluster_id == cluster.id
-    return departure.name.rpartition("-grow-")[0] == cluster.name
+    return may_be_of(departure.name, cluster)

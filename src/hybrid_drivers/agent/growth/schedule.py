@@ -52,10 +52,15 @@ def _window(text: str) -> Window:
     begin, end = _minute(found["begin"]), _minute(found["end"])
     if begin == end:
         raise ValueError(f"'{text[:60]}' ends when it begins")
-    floors = dict(one.split("=") for one in found["floors"].split())
+    if begin == DAY:
+        raise ValueError(f"'{text[:60]}' begins at 24:00: write 00:00 of the next day")
+    told = [one.split("=") for one in found["floors"].split()]
+    floors = dict(told)
+    if len(floors) < len(told):
+        raise ValueError(f"'{text[:60]}' says min or warm twice")
     return Window(
         days=_days(found["days"]),
-        begin=begin % DAY,
+        begin=begin,
         end=end,
         min_hosts=int(floors.get("min", 0)),
         warm_hosts=int(floors.get("warm", 0)),

@@ -26,6 +26,7 @@ from hybrid_drivers.providers.plans import PlanSize, size_of
 
 SYSTEM_PART: Final = 0.04  # of its memory that a machine's own system is taken to keep, and besides
 SYSTEM_MIB: Final = 128
+ALIKE: Final = 0.05  # hosts of one plan differ by less: firmware, kernel
 KIB: Final = 1024
 _NUMBER: Final = re.compile(r"\s*([+-]?[0-9]{1,15})").fullmatch
 
@@ -43,12 +44,15 @@ class Sizes:
     problems: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._told = _told(self.hosts)
+        self._told = {
+            plan: [one for one in hosts if _rented_from(one) == self.account.name]
+            for plan, hosts in _told(self.hosts).items()
+        }
 
     def size(self, plan: str) -> Size | None:
         """Return what a host of the plan will have for virtual machines; None: nobody tells."""
-        if plan in self._told:
-            return _least(self._told[plan])
+        if told := self._told.get(plan):
+            return _of_hosts(told, self.cluster)
         own = size_of(self.account.provider.entry, plan)
         return _of_table(own) if own is not None else self._asked(plan)
 
@@ -79,8 +83,12 @@ class Sizes:
 def size_of_machine(specs: PlanSpecs, cluster: Template) -> Size:
     """Return what virtual machines will have of a machine in a cluster with this template."""
     memory = int((specs.memory * (1 - SYSTEM_PART) - SYSTEM_MIB) * KIB)
+    return _all_but_reserved(round(specs.cpus * 100), memory, cluster)
+
+
+def _all_but_reserved(cpu: int, memory: int, cluster: Template) -> Size:
     return Size(
-        max(0, reserved_off(round(specs.cpus * 100), cluster.text("RESERVED_CPU"))),
+        max(0, reserved_off(cpu, cluster.text("RESERVED_CPU"))),
         max(0, reserved_off(memory, cluster.text("RESERVED_MEM"))),
     )
 
@@ -102,14 +110,31 @@ def _told(hosts: Iterable[Host]) -> dict[str, list[Host]]:
     found: dict[str, list[Host]] = {}
     for host in hosts:
         plan = host.template.vector(GROWN).get("PLAN", "")
-        if host.im_mad == IM_MAD and plan and host.max_cpu and host.max_memory:
+        if host.im_mad == IM_MAD and plan and host.total_cpu and host.total_memory:
             found.setdefault(plan, []).append(host)
     return found
 
 
-def _least(hosts: Iterable[Host]) -> Size:
+def _rented_from(host: Host) -> str:
+    provision = host.template.vector("PROVISION")
+    return provision.get("RENTED_FROM") or provision.get("PROVIDER", "")
+
+
+def _of_hosts(hosts: Iterable[Host], cluster: Template) -> Size:
+    """Return what a next one will have: hosts of a plan differ by little, and those that differ by more are odd ones.
+
+    RESERVED_* of a host are its own; the next one has those of its cluster.
+    """
     known = list(hosts)
-    return Size(min(one.max_cpu for one in known), min(one.max_memory for one in known))
+    return _all_but_reserved(
+        _usual([one.total_cpu for one in known]), _usual([one.total_memory for one in known]), cluster
+    )
+
+
+def _usual(amounts: list[int]) -> int:
+    """Return the least of those that are no more than ``ALIKE`` below the middle one (of two: the lesser)."""
+    middle = sorted(amounts)[(len(amounts) - 1) // 2]
+    return min(one for one in amounts if one >= middle * (1 - ALIKE))
 
 
 def _of_table(own: PlanSize) -> Size:

@@ -16,7 +16,7 @@ from hybrid_drivers.agent.growth.affinity import applied
 from hybrid_drivers.agent.growth.model import NOTHING, HostView, Stage, Waiting
 from hybrid_drivers.agent.growth.packing import SPOT_SUFFIX, Offer, Size
 from hybrid_drivers.agent.growth.wants import untold, wants_of
-from hybrid_drivers.agent.record import GROWN, IM_MAD, HostRecord
+from hybrid_drivers.agent.record import ASLEEP, GROWN, IM_MAD, HostRecord
 from hybrid_drivers.agent.record import read as read_record
 from hybrid_drivers.agent.spot import SPOT, interruption_of, is_over, is_spared, is_spot
 from hybrid_drivers.errors import ConfigError
@@ -34,9 +34,9 @@ LATE_CAPACITY: Final = 600.0  # seconds after READY in which the probes must hav
 _NO_ID: Final = 2**31 - 1  # of a host not made yet: it will have one, and none that anybody can have written down
 _NO_NAME: Final = ""  # as long as its address is not known, which becomes its name
 _TAKES_VMS: Final = (HostState.MONITORED, HostState.MONITORING_MONITORED)
-_DISABLED: Final = (HostState.DISABLED, HostState.MONITORING_DISABLED)
+DISABLED: Final = (HostState.DISABLED, HostState.MONITORING_DISABLED)
 _OF_ONE_HOST: Final = (  # what people or we tell of one host, and another of its plan does not have by itself
-    *(GROWN, SPOT, "PROTECTED", "ERROR", "HOSTNAME"),
+    *(GROWN, ASLEEP, SPOT, "PROTECTED", "ERROR", "HOSTNAME"),
     *("PIN_POLICY", "ISOLCPUS", "VMS_THREAD"),
 )
 _WANTS_A_HOST: Final = ("[HOST]", "No hosts enabled", "No host meets", "No host with enough capacity")
@@ -54,6 +54,7 @@ class Cloud:
     placed: Sequence[VmDetail] | None = None  # all, when a cluster consolidates
     shares: Mapping[int, HostShare] = field(default_factory=dict)  # of hosts; read when any VM wants such things
     vm_groups: Sequence[VmGroup] | None = None  # read when any VM is of one
+    groups_problem: str = ""  # why they could not be read
     _facts: dict[int, HostFacts] = field(default_factory=dict)
     _read: dict[str, Requirement] = field(default_factory=dict)
     _siblings: dict[str, Host | None] = field(default_factory=dict)
@@ -121,7 +122,7 @@ def stage_of(record: HostRecord, now: float) -> Stage:
     if not record.ready:
         if record.failure is not None:
             return Stage.FAILED
-        if host.state in _DISABLED:
+        if host.state in DISABLED:
             return Stage.DISABLED
         if host.template.text("PROVISION_SOLD_OUT") and not record.deploy_id:
             return Stage.SOLD_OUT
@@ -133,7 +134,7 @@ def stage_of(record: HostRecord, now: float) -> Stage:
     known = interruption_of(record)
     if known is not None and not is_over(known, now):
         return Stage.LEAVING
-    if host.state in _DISABLED:
+    if host.state in DISABLED:
         return Stage.DISABLED
     if host.state in _TAKES_VMS and host.max_cpu > 0:
         return Stage.USABLE
@@ -143,7 +144,7 @@ def stage_of(record: HostRecord, now: float) -> Stage:
 
 
 def _stage_of_other(host: Host) -> Stage:
-    if host.state in _DISABLED:
+    if host.state in DISABLED:
         return Stage.DISABLED
     return Stage.USABLE if host.state in _TAKES_VMS and host.max_cpu > 0 else Stage.OTHER
 
@@ -266,7 +267,9 @@ def waiting(cloud: Cloud, cluster: Cluster, offers: Sequence[Offer], vm_mad: str
                 wants=wants,
             )
         )
-    return tuple(found) if cloud.vm_groups is None else applied(found, cloud.vms, cloud.vm_groups, cloud.hosts)
+    if cloud.vm_groups is None:
+        return tuple(found)
+    return applied(found, cloud.vms, cloud.vm_groups, cloud.hosts, problem=cloud.groups_problem)
 
 
 def why_no_host_helps(vm: Vm) -> str:

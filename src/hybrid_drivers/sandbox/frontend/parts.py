@@ -29,12 +29,14 @@ from hybrid_drivers.sandbox.frontend.server import Server, Site
 from hybrid_drivers.sandbox.frontend.store import Store
 from hybrid_drivers.sandbox.frontend.template_calls import VmTemplates, VnTemplates
 from hybrid_drivers.sandbox.frontend.vm_calls import Vms
+from hybrid_drivers.sandbox.frontend.vmgroup_calls import VmGroups
 from hybrid_drivers.sandbox.frontend.vmm_exec import VmmExec, local_actions
 from hybrid_drivers.sandbox.frontend.vnet_calls import Vnets
 
 VERSION = "7.4.0"
 _KINDS = (
     *(Datastores(), Vnets(), Images(), VmTemplates(), VnTemplates(), Documents(), Apps(), Vms()),
+    VmGroups(),
     Hooks(lambda: METHODS),
 )
 METHODS: Mapping[str, Method] = {

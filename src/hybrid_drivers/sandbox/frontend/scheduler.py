@@ -19,6 +19,7 @@ from hybrid_drivers.sandbox.frontend.calls import Context, Refused
 from hybrid_drivers.sandbox.frontend.objects import HostObject
 from hybrid_drivers.sandbox.frontend.vm_moves import check_deploy, check_move
 from hybrid_drivers.sandbox.frontend.vm_objects import State, VmObject
+from hybrid_drivers.sandbox.frontend.vmgroup_objects import roles_of
 
 
 class Scheduler:
@@ -77,7 +78,14 @@ class Scheduler:
         cluster = self._context.store.clusters[host.cluster_id]
         plain = {"ID": host.id, "NAME": host.name, "CLUSTER_ID": host.cluster_id, "CLUSTER": cluster.name}
         seen = requirements.facts(host.template.template(), cluster.template.template(), **plain)
-        return requirements.parse(text).met_by(HostFacts(values=seen.values, vm_ids=frozenset(host.vms)))
+        met = requirements.parse(text).met_by(HostFacts(values=seen.values, vm_ids=frozenset(host.vms)))
+        return met and self._may_join(vm, host)
+
+    def _may_join(self, vm: VmObject, host: HostObject) -> bool:
+        """Tell whether its VM group lets it there: a matter of the scheduler's own (``VMGroupXML.cc``)."""
+        store = self._context.store
+        everywhere = {one for other in store.hosts.values() for one in other.vms}
+        return all(role.allows(vm.id, set(host.vms), everywhere) for role in roles_of(store.vm_groups, vm.id))
 
     def _lacks(self, vm: VmObject, host: HostObject) -> str:
         cpu, memory = self._context.store.used(host)

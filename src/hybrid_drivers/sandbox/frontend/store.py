@@ -21,6 +21,7 @@ from hybrid_drivers.sandbox.frontend.oned_conf import OnedConf
 from hybrid_drivers.sandbox.frontend.owned import TemplateObject
 from hybrid_drivers.sandbox.frontend.pool import Agenda, Pool
 from hybrid_drivers.sandbox.frontend.vm_objects import VmObject
+from hybrid_drivers.sandbox.frontend.vmgroup_objects import VmGroupObject
 from hybrid_drivers.sandbox.frontend.vnet_objects import VnetObject
 
 FORBIDDEN_IN_NAMES = "&|:\\\";/'#{}$<>"
@@ -54,6 +55,7 @@ class Store:
     apps: Pool[AppObject] = field(default_factory=Pool)
     machines: Pool[VmObject] = field(default_factory=Pool)
     hooks: Pool[HookObject] = field(default_factory=Pool)
+    vm_groups: Pool[VmGroupObject] = field(default_factory=Pool)
     zone: ZoneObject = field(default_factory=ZoneObject)
     vms: list[tuple[int, str]] = field(default_factory=list)
     users: dict[int, str] = field(default_factory=lambda: {0: "oneadmin", 1: "serveradmin"})

@@ -18,6 +18,7 @@ from hybrid_drivers.sandbox.frontend.ipam import held
 from hybrid_drivers.sandbox.frontend.objects import HostObject
 from hybrid_drivers.sandbox.frontend.store import Store
 from hybrid_drivers.sandbox.frontend.vm_objects import Record, VmObject
+from hybrid_drivers.sandbox.frontend.vmgroup_objects import roles_of
 from hybrid_drivers.sandbox.frontend.vnet_objects import VnetObject
 
 
@@ -26,7 +27,7 @@ class ResourceFault(ValueError):
 
 
 def take(store: Store, vm: VmObject) -> None:
-    """Give a new machine its images and addresses. Raises: ResourceFault; then nothing is taken."""
+    """Give a new machine images, addresses and a role in its VM group. Raises: ResourceFault; then nothing is taken."""
     try:
         vm.put_vectors("DISK", [_disk(store, vm, number, one) for number, one in enumerate(vm.vectors("DISK"))])
         vm.put_vectors("NIC", [take_card(store, vm, number, one) for number, one in enumerate(vm.vectors("NIC"))])
@@ -38,6 +39,7 @@ def take(store: Store, vm: VmObject) -> None:
             card = take_card(store, vm, number, alias_of(parent, one, number, others))
             vm.put_vectors("NIC_ALIAS", [*vm.vectors("NIC_ALIAS"), card])
             note_alias(vm, card)
+        vm.put_vectors("VMGROUP", [_join(store, vm, one) for one in vm.vectors("VMGROUP")[:1]])
         vm.template.set("AUTOMATIC_REQUIREMENTS", requirements(clusters_of(store, vm)))
     except ResourceFault:
         give_back(store, vm)
@@ -53,6 +55,24 @@ def give_back(store: Store, vm: VmObject) -> None:
         _free(store, vnet, vm.id)
     for host in store.hosts.values():
         host.vms.discard(vm.id)
+    for role in roles_of(store.vm_groups, vm.id):
+        role.vms.discard(vm.id)
+
+
+def _join(store: Store, vm: VmObject, asked: dict[str, str]) -> dict[str, str]:
+    """Put a new machine into a role of its VM group (``VMGroupPool.cc``, vmgroup_attribute). Raises: ResourceFault."""
+    if not asked.get("ROLE"):
+        raise ResourceFault("Missing role name in VM Group definition")
+    name, number = asked.get("VMGROUP_NAME", ""), asked.get("VMGROUP_ID", "")
+    found = store.vm_groups.holder(name, CALLER) if name else int(number) if number.isdecimal() else None
+    group = None if found is None else store.vm_groups.get(found)
+    if group is None:
+        raise ResourceFault("Cannot find VM Group to associate the VM")
+    role = next((one for one in group.roles if one.told["NAME"] == asked["ROLE"]), None)
+    if role is None:
+        raise ResourceFault("Role does not exist in VM Group")
+    role.vms.add(vm.id)
+    return {**asked, "VMGROUP_ID": str(group.id)}
 
 
 def give_back_card(store: Store, vm: VmObject, card: dict[str, str]) -> None:

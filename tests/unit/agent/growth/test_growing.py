@@ -11,14 +11,24 @@ from typing import Any, cast
 import pytest
 
 from hybrid_drivers.agent.accounts import Accounts
+from hybrid_drivers.agent.growth.answers import as_json
 from hybrid_drivers.agent.growth.growing import Growing
 from hybrid_drivers.agent.growth.memory import read
 from hybrid_drivers.agent.growth.model import Disable, Order
-from hybrid_drivers.agent.growth.telling import describe
+from hybrid_drivers.agent.growth.telling import describe, shape
 from hybrid_drivers.agent.parts import Parts
 from hybrid_drivers.agent.settings import Settings
 from hybrid_drivers.clock import SystemClock
-from hybrid_drivers.errors import ActionRefused, ConfigError, InternalFailure, NoSuchObject, OnedError
+from hybrid_drivers.errors import (
+    ActionRefused,
+    AllocateRefused,
+    BadCall,
+    ConfigError,
+    InternalFailure,
+    NoSuchObject,
+    OnedError,
+    OnedUnreachable,
+)
 from hybrid_drivers.model import Cluster, Host, HostState, OnedObject, Template, Value, Vm
 from hybrid_drivers.model_shares import HostShare, VmGroup, VmRole
 from hybrid_drivers.model_vms import VmDetail, VmPlace
@@ -49,6 +59,9 @@ class SmallOned:
         self.refuse_delete = False
         self.guests: list[VmDetail] = []
         self.refuse_move: OnedError | None = None
+        self.refuse_groups: OnedError | None = None
+        self.refuse_allocate: OnedError | None = None
+        self.refuse_cluster: dict[int, OnedError] = {}
 
     def note(self, call: str) -> None:
         if self.dies_before is not None and len(self.writes()) >= self.dies_before and call not in READS:
@@ -72,6 +85,8 @@ class SmallOned:
 
     def vm_groups(self) -> list[VmGroup]:
         self.note("vm_groups")
+        if self.refuse_groups:
+            raise self.refuse_groups
         return self.groups
 
     def waiting_vms(self) -> list[Vm]:
@@ -94,11 +109,15 @@ class SmallOned:
 
     def update_cluster(self, cluster_id: int, template: Template) -> None:
         self.note(f"cluster {cluster_id} gets {' '.join(key for key, _ in template)}")
+        if cluster_id in self.refuse_cluster:
+            raise self.refuse_cluster[cluster_id]
         old = self.cluster_pool[cluster_id]
         self.cluster_pool[cluster_id] = replace(old, template=merged(old.template, template))
 
     def allocate_host(self, name: str, im_mad: str, vm_mad: str, cluster_id: int) -> int:
         self.note(f"allocate {name} in {cluster_id}")
+        if self.refuse_allocate and name.startswith("edge-"):
+            raise self.refuse_allocate
         number = next(self.ids)
         self.host_pool[number] = Host(
             id=number, name=name, state=HostState.INIT, im_mad=im_mad, vm_mad=vm_mad, cluster_id=cluster_id,
@@ -256,6 +275,20 @@ def test_hosts_and_groups_are_asked_for_more_only_for_vms_that_want_it(world: Wo
     assert world.sweep()[5:] == [], "each has a host on its way that has what it wants"
 
 
+def test_vm_groups_that_cannot_be_read_are_a_matter_of_their_vms_alone(world: World) -> None:
+    world.vm(1)
+    told: list[tuple[str, Value]] = [("VMGROUP", {"VMGROUP_ID": "1", "ROLE": "a"})]
+    world.oned.vms[0] = replace(world.oned.vms[0], template=Template(told))
+    world.vm(2)
+    world.oned.refuse_groups = BadCall("Method 'one.vmgrouppool.info' not defined")
+    look = world.agent().look_at("edge")[0]
+    assert look.decision.waits[1].startswith("its VM group cannot be read: Method 'one.vmgrouppool.info' not defined")
+    assert [one.vms for one in look.decision.actions if isinstance(one, Order)] == [(2,)]
+    world.oned.refuse_groups = OnedUnreachable("down")
+    with pytest.raises(OnedUnreachable):
+        world.sweep()
+
+
 def test_what_is_remembered_is_written_first_and_the_cluster_comes_last(world: World) -> None:
     world.vm(1)
     calls = world.sweep()
@@ -326,6 +359,17 @@ def test_names_are_not_given_twice(world: World) -> None:
     assert "allocate edge-grow-2 in 0" in world.sweep()
 
 
+def test_a_cluster_of_any_name_gets_hosts_and_its_stranded_ones_go(world: World) -> None:
+    world.cluster(100, "Büro Nord_1")
+    world.vm(1)
+    world.oned.dies_before = 2
+    with pytest.raises(Killed):
+        world.sweep()
+    world.oned.dies_before = None
+    assert world.oned.calls[-1] == "allocate buro-nord-1-grow-1 in 0"
+    assert "delete 0" in world.sweep()
+
+
 def test_two_clusters_order_once_for_a_vm(world: World) -> None:
     world.cluster(101, "far")
     world.vm(1)
@@ -342,11 +386,70 @@ def test_the_whole_way_back(world: World) -> None:
     world.oned.vms.clear()
     world.sweep()
     world.now += 700
-    assert world.sweep()[4:] == ["cluster 100 gets ELASTIC_STATE ELASTIC_EVENTS", "disable 0"]
+    disabling = ["host 0 gets GROWTH_DISABLED", "disable 0"]
+    assert world.sweep()[4:] == ["cluster 100 gets ELASTIC_STATE ELASTIC_EVENTS", *disabling]
     world.now += 30
     assert world.sweep()[4:] == ["cluster 100 gets ELASTIC_STATE ELASTIC_EVENTS", "delete 0"]
     assert [line.split()[2] for line in world.text("ELASTIC_EVENTS").splitlines()] == ["order", "disable", "delete"]
     assert world.memory().spent == pytest.approx(0.5 * 1030 / 3600, rel=0.1)
+
+
+@pytest.mark.parametrize("call", range(3))
+def test_killed_while_it_disables_a_host_that_one_goes_all_the_same(world: World, call: int) -> None:
+    world.vm(1)
+    world.sweep()
+    world.become_ready()
+    world.oned.vms.clear()
+    for pause in (400, 1):
+        world.now += pause
+        world.sweep()
+    world.now += 700
+    world.oned.calls.clear()
+    world.oned.dies_before = call
+    with pytest.raises(Killed):
+        world.sweep()
+    world.oned.dies_before = None
+    for _ in range(3):
+        world.now += 30
+        world.sweep()
+    assert not world.oned.host_pool
+
+
+@pytest.mark.parametrize("call", range(3))
+def test_killed_while_it_enables_a_host_that_one_takes_vms_again_and_has_no_mark(world: World, call: int) -> None:
+    world.until_disabled()
+    world.vm(2)
+    world.oned.calls.clear()
+    world.oned.dies_before = call
+    with pytest.raises(Killed):
+        world.sweep()
+    world.oned.dies_before = None
+    for _ in range(2):
+        world.now += 30
+        world.sweep()
+    (host,) = world.oned.host_pool.values()
+    assert (host.state, host.template.text("GROWTH_DISABLED")) == (HostState.MONITORED, "")
+
+
+def test_a_host_that_we_disabled_is_known_without_what_is_remembered(world: World) -> None:
+    world.until_disabled()
+    world.oned.update_cluster(100, Template([("ELASTIC_STATE", "")]))
+    world.now += 30
+    assert "delete 0" in world.sweep()
+
+
+def test_a_host_that_people_disable_is_theirs_also_when_we_had_before(world: World) -> None:
+    world.until_disabled()
+    world.oned.host_pool[0] = replace(world.oned.host_pool[0], vm_ids=(7,))  # it is in use: nothing disables it now
+    world.oned.set_host_status(0, "enable")
+    world.now += 1
+    world.sweep()
+    assert world.oned.host_pool[0].template.text("GROWTH_DISABLED") == ""
+    world.oned.set_host_status(0, "disable")
+    world.oned.update_cluster(100, Template([("ELASTIC_STATE", "")]))
+    for _ in range(3):
+        world.now += 1000
+        assert not {"enable 0", "delete 0"} & set(world.sweep())
 
 
 def test_oned_refuses_to_delete_a_host_that_got_a_vm(world: World) -> None:
@@ -370,6 +473,12 @@ def test_a_wrong_policy_stops_only_its_cluster(world: World) -> None:
     assert not any("101" in one for one in world.sweep()), "told once"
 
 
+def test_a_policy_that_is_plain_text_is_told(world: World) -> None:
+    world.oned.update_cluster(100, Template([("ELASTIC", "yes")]))
+    world.sweep()
+    assert "must be a vector" in world.text("ELASTIC_ERROR")
+
+
 def test_a_plan_of_unknown_size_is_told(world: World) -> None:
     world.cluster(100, "edge", PLANS="huge,small")
     world.vm(1)
@@ -384,6 +493,17 @@ def test_switched_off_it_lets_go(world: World) -> None:
     world.oned.update_cluster(100, Template([("ELASTIC", {"ENABLED": "no"})]))
     assert "enable 0" in world.sweep()
     assert world.sweep()[4:] == []
+
+
+@pytest.mark.parametrize("told", [{"ENABLED": "no"}, ""])
+def test_switched_off_it_says_nothing_against_the_policy(world: World, told: Value) -> None:
+    world.oned.update_cluster(100, Template([("ELASTIC_ERROR", "wrong"), ("ELASTIC_NOTE", "declined")]))
+    template = Template((name, value) for name, value in world.oned.cluster_pool[100].template if name != "ELASTIC")
+    with_it = merged(template, Template([("ELASTIC", told)] if told else []))
+    world.oned.cluster_pool[100] = replace(world.oned.cluster_pool[100], template=with_it)
+    world.sweep()
+    assert (world.text("ELASTIC_ERROR"), world.text("ELASTIC_NOTE")) == ("", "")
+    assert not any("gets" in one for one in world.sweep())
 
 
 def test_hosts_made_by_hand_count_for_the_cost(world: World) -> None:
@@ -404,19 +524,114 @@ def test_a_note_is_written_when_it_says_something_else(world: World) -> None:
     world.vm(1)
     world.sweep()
     assert world.text("ELASTIC_NOTE") == "1 waiting VMs get no new host: 0 hosts are MAX_HOSTS=0"
-    world.vm(2)
     world.now += 1
     assert world.sweep()[4:] == []
+    world.vm(2)
+    world.sweep()
+    assert world.text("ELASTIC_NOTE") == "2 waiting VMs get no new host: 0 hosts are MAX_HOSTS=0"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ("a host was given back 31 s ago (COOLDOWN)", "a host was given back 61 s ago (COOLDOWN)", True),
+        (
+            "1.20 spent + 24 h of 1.50 = 37.20 is more than MAX_COST_MONTH=30",
+            "1.25 spent + 23 h of 1.50 = 35.75 is more than MAX_COST_MONTH=30",
+            True,
+        ),
+        (
+            "1.20 spent + 24 h of 1.50 = 37.20 is more than MAX_COST_MONTH=30",
+            "1.20 spent + 24 h of 1.50 = 37.20 is more than MAX_COST_MONTH=31",
+            False,
+        ),
+        (
+            "1.50 + 1.50 = 3.00 an hour is more than MAX_COST_HOUR=1",
+            "1.50 + 1.50 = 3.00 an hour is more than MAX_COST_HOUR=1.4",
+            False,
+        ),
+        ("1 waiting VMs get no new host", "4 waiting VMs get no new host", False),
+        ("c3.small is sold out", "c2.small is sold out", False),
+    ],
+)
+def test_only_what_runs_by_itself_is_no_news(old: str, new: str, same: bool) -> None:
+    assert (shape(old) == shape(new)) == same
+
+
+def test_what_oned_refuses_is_told_and_stops_only_its_cluster(world: World) -> None:
+    world.cluster(101, "far")
+    world.oned.refuse_allocate = AllocateRefused("NAME is too long")
+    for number, cluster_id in ((1, 100), (2, 101)):
+        world.vm(number, SCHED_REQUIREMENTS=f"CLUSTER_ID = {cluster_id}")
+    agent = world.agent()
+    agent.sweep()
+    assert [one.cluster_id for one in world.oned.host_pool.values()] == [101]
+    assert [line.split(" ", 2)[2] for line in world.text("ELASTIC_EVENTS").splitlines()] == [
+        "order small at 0.5 an hour: 1 VMs wait and fit on it (VM 1)",
+        "order small at 0.5 an hour failed: NAME is too long",
+    ]
+    assert world.text("ELASTIC_NOTE") == "order small at 0.5 an hour failed: NAME is too long"
+    world.oned.calls.clear()
+    world.now += 30
+    agent.sweep()
+    assert not any("ELASTIC_NOTE" in one for one in world.oned.calls), "it still says so"
+    world.oned.refuse_allocate = None
+    for _ in range(2):
+        world.now += 30
+        agent.sweep()
+    assert world.text("ELASTIC_NOTE") == ""
+    assert len(world.oned.host_pool) == 2
+
+
+@pytest.mark.parametrize("elastic", [{}, {"ENABLED": "no"}, {"MAX_HOSTS": "x"}])
+def test_a_cluster_that_cannot_be_written_stops_no_other(world: World, elastic: dict[str, str]) -> None:
+    world.until_disabled()
+    world.cluster(101, "far")
+    old = world.oned.cluster_pool[100].template
+    told = Template([("ELASTIC", {**old.vector("ELASTIC"), **elastic})])
+    world.oned.cluster_pool[100] = replace(world.oned.cluster_pool[100], template=merged(old, told))
+    world.vm(2, SCHED_REQUIREMENTS="CLUSTER_ID = 101")
+    world.oned.refuse_cluster[100] = InternalFailure("database is locked")
+    assert "allocate far-grow-1 in 0" in world.sweep()
+    world.oned.refuse_cluster[100] = OnedUnreachable("down")
+    world.now += 700
+    with pytest.raises(OnedUnreachable):
+        world.sweep()
 
 
 def test_looking_does_nothing(world: World) -> None:
     world.vm(1)
-    look = world.agent().look_at("edge")
+    look, _ = world.agent().look_at("edge")
     assert [type(one) for one in look.decision.actions] == [Order]
     assert world.oned.writes() == []
-    for name, told in (("nope", "There is no cluster"), ("default", "does not grow")):
-        with pytest.raises(ConfigError, match=told):
-            world.agent().look_at(name)
+    with pytest.raises(ConfigError, match="There is no cluster 'nope'"):
+        world.agent().look_at("nope")
+
+
+def test_a_plan_leaves_out_what_earlier_clusters_take(world: World) -> None:
+    world.cluster(101, "far")
+    world.cluster(99, "wrong", MAX_HOSTS="x")
+    world.oned.cluster_pool = dict(sorted(world.oned.cluster_pool.items()))
+    world.vm(1)
+    orders = [
+        [one for one in world.agent().look_at(name)[0].decision.actions if isinstance(one, Order)]
+        for name in ("edge", "far")
+    ]
+    assert [len(one) for one in orders] == [1, 0]
+    world.vm(2, SCHED_REQUIREMENTS="CLUSTER_ID = 101")
+    assert [type(one) for one in world.agent().look_at("far")[0].decision.actions] == [Order]
+
+
+def test_of_a_cluster_that_is_off_hosts_are_told_and_events(world: World) -> None:
+    world.until_disabled()
+    world.cluster(101, "far")
+    world.oned.update_cluster(100, Template([("ELASTIC", {"ENABLED": "no"})]))
+    world.oned.update_host(0, Template([("PROVISION_STATE", "STOPPED")]))
+    world.vm(3)
+    told = cast(Any, as_json(*world.agent().look_at("edge")))
+    assert (told["on"], told["actions"], told["vms"]) == (False, [], [])
+    assert [(one["id"], one["stage"], one["state"]) for one in told["hosts"]] == [(0, "disabled", "STOPPED")]
+    assert len(told["events"]) == 2
 
 
 def test_actions_are_sentences() -> None:
@@ -459,7 +674,8 @@ def consolidating(world: World) -> None:
 def test_a_move_is_remembered_before_it_is_made_and_costs_one_more_call(world: World) -> None:
     consolidating(world)
     reads = ["clusters", "waiting_vms", "hosts", "all VMs", "pool datastore"]
-    assert world.sweep() == [*reads, "cluster 100 gets ELASTIC_STATE ELASTIC_EVENTS", "disable 0"]
+    disabling = ["host 0 gets GROWTH_DISABLED", "disable 0"]
+    assert world.sweep() == [*reads, "cluster 100 gets ELASTIC_STATE ELASTIC_EVENTS", *disabling]
     assert world.sweep() == [*reads, "cluster 100 gets ELASTIC_STATE ELASTIC_EVENTS", "migrate 10 to 1 live"]
     assert [vm for vm, _ in world.memory().moves] == [10]
     assert world.text("ELASTIC_EVENTS").endswith("move VM 10 live from host 0 to host 1: its host is emptied")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hybrid_drivers.agent.growth.policy import Policy, read_policy
 from hybrid_drivers.agent.growth.schedule import Moment, read_schedule
 from hybrid_drivers.errors import ConfigError
-from hybrid_drivers.model import Template
+from hybrid_drivers.model import Template, Value
 
 MONDAY, FRIDAY, SATURDAY, SUNDAY = 0, 4, 5, 6
 
@@ -93,6 +93,12 @@ def test_without_enabled_there_is_no_policy(keys: dict[str, str]) -> None:
         ({"MAX_HOSTS": "2", "SCHEDULE": "mo 08:00-09:00 min=1"}, "SCHEDULE: 'mo' is not a day"),
         ({"MAX_HOSTS": "2", "SCHEDULE": "mon 08:00-09:00"}, "SCHEDULE: 'mon 08:00-09:00' is not like"),
         ({"MAX_HOSTS": "2", "SCHEDULE": "mon 08:00-24:01 min=1"}, "SCHEDULE: '24:01' is not a time"),
+        ({"MAX_HOSTS": "8", "SCHEDULE": "mon 08:00-09:00 min=99"}, "SCHEDULE: min=99 is more than MAX_HOSTS=8"),
+        ({"MAX_HOSTS": "8", "SCHEDULE": "mon 08:00-09:00 min=2 min=3"}, "says min or warm twice"),
+        ({"MAX_HOSTS": "8", "SCHEDULE": "mon 24:00-08:00 min=1"}, "begins at 24:00: write 00:00 of the next day"),
+        ({"MAX_HOSTS": "8", "PLANS": " , "}, "PLANS: names no plan: ','"),
+        ({"MAX_HOSTS": "8", "ENABLED": "yse"}, "ENABLED: must be 'yes' or 'no', not 'yse'"),
+        ({"ENABLED": "1"}, "ENABLED: must be 'yes' or 'no', not '1'"),
         ({"MAX_HOSTS": "2", "SCHEDULE": "mon 08:00-08:00 min=1"}, "ends when it begins"),
     ],
 )
@@ -101,6 +107,20 @@ def test_each_wrong_value_is_named(keys: dict[str, str], told: str) -> None:
         read(**keys)
     assert str(caught.value).startswith("ELASTIC is wrong: ")
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "told"),
+    [
+        ([("ELASTIC", "yes")], "must be a vector like"),
+        ([("ELASTIC", {"ENABLED": "no"}), ("ELASTIC", "yes")], "must be a vector like"),
+        ([("ELASTIC", {"ENABLED": "no"}), ("ELASTIC", {"ENABLED": "yes"})], "stands there 2 times"),
+    ],
+)
+def test_what_cannot_be_read_as_one_policy_is_not_taken_for_none(pairs: list[tuple[str, Value]], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        read_policy(Template(pairs))
+    assert read_policy(Template([("ELASTIC", "")])) is None
 
 
 def test_all_wrong_values_are_named_at_once() -> None:
@@ -122,7 +142,7 @@ def test_all_wrong_values_are_named_at_once() -> None:
         ("fri 22:00-06:00 min=3", FRIDAY, "05:00", 0),
         ("sun 22:00-06:00 min=3", MONDAY, "01:00", 3),
         ("mon,wed 8:00-9:00 min=3; mon 08:30-10:00 min=5 ;", MONDAY, "08:45", 5),
-        ("mon 08:00-09:00 min=99", MONDAY, "08:45", 8),  # never above MAX_HOSTS
+        ("mon 08:00-09:00 min=8", MONDAY, "08:45", 8),
     ],
 )
 def test_schedule(schedule: str, day: int, time: str, least: int) -> None:

@@ -37,27 +37,45 @@ class Telling:
         return PlanSpecs(cpus=16, memory=65536) if plan == "known" else None
 
 
-def host(number: int, plan: str, cpu: int = 800, memory: int = 1000) -> Host:
+def host(number: int, plan: str, cpu: int = 800, memory: int = 1000, *, provider: str = "p", reserved: int = 0) -> Host:
     return Host(
         id=number, name="h", state=HostState.MONITORED, im_mad="provision", vm_mad="kvm", cluster_id=0,
-        template=Template([("GROWTH", {"PLAN": plan})]), max_cpu=cpu, max_memory=memory,
+        template=Template([("GROWTH", {"PLAN": plan}), ("PROVISION", {"RENTED_FROM": provider})]),
+        total_cpu=cpu, total_memory=memory, max_cpu=cpu - reserved, max_memory=memory,
     )  # fmt: skip
 
 
-def sizes(provider: object, *hosts: Host, shares: Mapping[int, HostShare] | None = None) -> Sizes:
+def sizes(
+    provider: object,
+    *hosts: Host,
+    shares: Mapping[int, HostShare] | None = None,
+    cluster: Mapping[str, str] | None = None,
+) -> Sizes:
     account = cast("Account", SimpleNamespace(provider=provider, name="p"))
-    return Sizes(hosts, shares or {}, account, Template())
+    return Sizes(hosts, shares or {}, account, Template((cluster or {}).items()))
 
 
 def test_hosts_are_trusted_first_then_the_entry_then_the_provider() -> None:
     provider = Telling(known={"cpu": 4, "memory": 100})
-    assert sizes(provider, host(1, "known"), host(2, "known", 700, 1100)).size("known") == Size(700, 1000)
+    assert sizes(provider, host(1, "known"), host(2, "known", 790, 1100)).size("known") == Size(790, 1000)
     assert sizes(provider).size("known") == Size(400, 100 * KIB)
     assert provider.asked == []
     plain = Telling()
     assert sizes(plain).size("known") == Size(1600, int((65536 * 0.96 - 128) * KIB))
     assert sizes(plain).size("other") is None
     assert sizes(SimpleNamespace(entry=plain.entry)).size("known") is None
+
+
+def test_one_odd_host_makes_no_plan_small() -> None:
+    provider = Telling(known={"cpu": 4, "memory": 100})
+    reserved = host(1, "known", reserved=600)
+    assert sizes(provider, reserved).size("known") == Size(800, 1000)
+    assert sizes(provider, reserved, cluster={"RESERVED_CPU": "25%", "RESERVED_MEM": "100"}).size("known") == Size(
+        600, 900
+    )
+    assert sizes(provider, host(1, "known", 400), host(2, "known"), host(3, "known")).size("known") == Size(800, 1000)
+    assert sizes(provider, host(1, "known", 400), host(2, "known")).size("known") == Size(400, 1000), "which is odd?"
+    assert sizes(provider, host(1, "known", provider="other")).size("known") == Size(400, 100 * KIB)
 
 
 def test_a_provider_that_does_not_answer_is_told_and_stops_nothing() -> None:
