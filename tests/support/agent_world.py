@@ -115,8 +115,8 @@ class OneAccount:
     def all(self) -> Sequence[Account]:
         return [self.account]
 
-    def broken(self) -> bool:
-        return False
+    def broken(self) -> list[str]:
+        return []
 
     def knows(self, name: str) -> bool:
         return name == self.account.name
