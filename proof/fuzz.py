@@ -40,7 +40,7 @@ except ImportError:  # Python 3.10, other computers than x86: mutations of ours 
 with atheris.instrument_imports(include=["hybrid_drivers"]) if atheris and __name__ == "__main__" else nullcontext():
     from .fuzz_targets import TARGETS, Answers, Target
 
-LONGEST = 1.0  # seconds of processor time for one input
+LONGEST = 5.0  # seconds of processor time for one input: twenty times the slowest seen, as a busy computer counts them
 MEMORY = 3 << 30  # bytes of address space; past it there is a MemoryError, which is a violation
 GROWTH = 512  # MiB that the fuzzed code may take over what it began with
 LARGEST = 1 << 16  # bytes of an input
