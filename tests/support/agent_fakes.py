@@ -282,6 +282,7 @@ class FakeProvider:
         self.units: dict[str, Unit] = {}
         self.host_keys: dict[str, str] = {}  # address -> the key its machine shows
         self.agent = ""  # who is acting
+        self.while_listing: Callable[[], object] = lambda: None  # what happens while it makes its answer
         self.list_lag = self.slow_delete = 0.0
         self.deadly_replies = self.lost_replies = self.lies = self.refusals = self.doomed = 0
         self.blinks = 0  # lists that come back empty
@@ -363,6 +364,7 @@ class FakeProvider:
 
     def list(self, owner: str) -> Sequence[Machine]:
         self._refuse()
+        self.while_listing()
         at = self._as_of()
         if self.blinks:
             self.blinks -= 1

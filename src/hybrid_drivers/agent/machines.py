@@ -20,10 +20,11 @@ class Snapshot:
     machines: tuple[Machine, ...] = ()
     by_id: dict[str, Machine] = field(default_factory=dict)
     by_host: dict[int, list[Machine]] = field(default_factory=dict)
+    steady: float = float("-inf")  # the same on the clock that is never set
 
 
-def _snapshot(asked_at: float, machines: Sequence[Machine]) -> Snapshot:
-    made = Snapshot(asked_at, tuple(machines))
+def _snapshot(asked_at: float, steady: float, machines: Sequence[Machine]) -> Snapshot:
+    made = Snapshot(asked_at, tuple(machines), steady=steady)
     for machine in machines:
         made.by_id[machine.id] = machine
         if machine.tags is not None:
@@ -69,11 +70,11 @@ class AccountMachines:
         return not_before <= self._snapshot.asked_at <= self._clock.now()
 
     def _ask(self) -> None:
-        asked_at = self._clock.now()
+        asked_at, steady = self._clock.now(), self._clock.monotonic()
         if self._failure is not None and 0 <= asked_at - self._failed_at < self._provider.limits.poll / 2:
             raise self._failure
         try:
-            self._snapshot = _snapshot(asked_at, self._provider.list(self._owner))
+            self._snapshot = _snapshot(asked_at, steady, self._provider.list(self._owner))
         except ProviderError as exc:
             self._failure, self._failed_at = exc, self._clock.now()
             raise

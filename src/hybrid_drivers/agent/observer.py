@@ -148,7 +148,7 @@ class Observer:
         memory.running_since = (memory.running_since or now) if running else None
         stopped = recorded is not None and recorded.state is MachineState.STOPPED
         memory.stopped_since = (memory.stopped_since or now) if stopped else None
-        return snapshot.asked_at, machines
+        return self._on_the_wall(snapshot.steady), machines
 
     def _renamed(self, record: HostRecord, spec: Spec | None, machines: list[Machine]) -> bool:
         if spec is None or spec.attributes.get("RENAME", "yes").lower() in ("no", "false"):

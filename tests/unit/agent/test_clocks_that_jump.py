@@ -37,3 +37,17 @@ def test_no_second_machine_is_made_before_the_lists_have_settled(tmp_path: Path,
         world.clocks[0].ahead = jump
         world.pass_time(300)
         assert (world.store.phase(host_id), world.judge.created) == (READY, 1)
+
+
+def test_an_answer_asked_for_before_the_clock_was_set_back_is_no_newer_for_that(tmp_path: Path) -> None:
+    """The settle window is over when an answer was asked for after it, on whatever clock."""
+    with opened(BusyWorld(tmp_path, seed=1)) as world:
+        provider: FakeProvider = world.provider
+        world.clocks[0].ahead = 600.0
+        provider.lost_replies, provider.list_lag = 1, 20.0
+        host_id = world.create_host()
+        while world.judge.created == 0:
+            world.pass_time(0.5)
+        provider.while_listing = lambda: setattr(world.clocks[0], "ahead", 0.0)
+        world.pass_time(300)
+        assert (world.store.phase(host_id), world.judge.created) == (READY, 1)
