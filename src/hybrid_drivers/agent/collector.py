@@ -153,7 +153,8 @@ class Collector:
             return True
         unknown = record.noted.get("ID") != machine.id
         changed = unknown or difference_of(self._parts, record, machine) != record.difference
-        trouble = record.host.template.text("PROVISION_ERROR") != ""
+        told = record.host.template.text
+        trouble = told("PROVISION_ERROR") != "" or told("PROVISION_STATE") != Phase.READY.value
         return changed or trouble or drift_due(self._parts, record)
 
     def _machines(self, hosts: list[Host], listed: list[tuple[Account, tuple[Machine, ...]]], *, release: bool) -> None:

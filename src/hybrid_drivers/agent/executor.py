@@ -156,11 +156,19 @@ class Executor:
             self._parts.reporter.forget(host_id)
             upkeep = view.observed.upkeep
             self._tell_who_waits(host_id, step.problem or _held(view.observed))
+            self._keep_ready(view)
             self._keep_problem(view.record, step.problem or view.memory.problem or upkeep.problem)
             return upkeep.wait if step.problem or view.memory.problem else self._capacity(view, upkeep.wait)
         self._parts.reporter.forget(host_id)  # it is another agent's: with our beacons oned would never call us for it
         self._tell_who_waits(host_id, _held(view.observed))
         return None
+
+    def _keep_ready(self, view: View) -> None:
+        """Write that a host is READY when a late message, of another front-end's agent for one, says otherwise."""
+        intent, host = view.observed.intent, view.record.host
+        ours = intent is None or intent.agent == self._parts.agent_id
+        if ours and view.record.ready and host.template.text("PROVISION_STATE") != Phase.READY.value:
+            self._parts.oned.update_host(host.id, Template([("PROVISION_STATE", Phase.READY.value)]))
 
     def _tell_who_waits(self, host_id: int, problem: str) -> None:
         """End the run that people asked for when it cannot be done now."""

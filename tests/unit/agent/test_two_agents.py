@@ -11,6 +11,8 @@ import pytest
 from tests.support.agent_fakes import READY, FakeProvider
 from tests.support.busy_world import BusyWorld
 
+from hybrid_drivers.model import Template
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[BusyWorld]:
@@ -100,3 +102,16 @@ def test_a_note_of_long_ago_does_not_take_the_machine_of_a_host_that_works(world
     world.lead(0)
     world.pass_time(600)
     assert (world.mistakes, world.judge.violations(), world.judge.deleted) == ([], {}, 0)
+
+
+@pytest.mark.parametrize("late", ["DEPLOYING", "ERROR"])
+def test_a_late_message_over_a_ready_host_is_put_right(world: BusyWorld, late: str) -> None:
+    """The other front-end's agent had sent it before it saw that the host was READY by then."""
+    world.agent(0)
+    host_id = world.create_host()
+    while world.store.phase(host_id) != READY:
+        world.pass_time(5)
+    world.pass_time(60)
+    world.store.merge(host_id, Template([("PROVISION_STATE", late)]))
+    world.pass_time(200)
+    assert world.store.phase(host_id) == READY
