@@ -101,8 +101,15 @@ class Executor:
         return self._node.sync_monitoring(view, spec, step.address)
 
     def fail(self, record: HostRecord, reason: str, plan: observed.Plan | None, *, until_empty: bool = False) -> Pause:
-        """Stop trying: write why to oned, and put the host into ERROR."""
+        """Stop trying: write why to oned, and put the host into ERROR.
+
+        Unless another front-end's agent went on with the host since it was looked at: what failed here is its doing.
+        """
         host = record.host
+        now = records.read(self._parts.oned.host(host.id))
+        if (now.intent, now.deploy_id, now.ready) != (record.intent, record.deploy_id, record.ready):
+            log.info("host %s (%s): %s, but another agent works on it", host.id, host.name, reason)
+            return 0.0
         log.error("host %s (%s): %s", host.id, host.name, reason)
         spec_hash = plan.spec_hash if plan else ""
         failure = records.with_failure(reason, spec_hash, self._parts.clock.now(), until_empty=until_empty)
