@@ -18,10 +18,23 @@ def packet_python() -> Path:
     return python_with(PACKAGE, "packet")
 
 
+class Unavailable(Exception):
+    """A package cannot be installed here."""
+
+
 def python_with(package: str, module: str) -> Path:
+    """Return what :func:`venv_with` does; skips the test when it cannot be had."""
+    try:
+        return venv_with(package, module)
+    except Unavailable as exc:
+        pytest.skip(str(exc))
+
+
+def venv_with(package: str, module: str) -> Path:
     """Return the interpreter of a venv that has ``package`` (NAME==VERSION), proved by importing ``module``.
 
-    Skips the test when it cannot be had.
+    Raises:
+        Unavailable: it cannot be had.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "onehybrid"
     name = f"venv-{package.partition('==')[0]}"
@@ -40,7 +53,7 @@ def python_with(package: str, module: str) -> Path:
             done = subprocess.run(step, capture_output=True, text=True, timeout=300)
             if done.returncode:
                 last = (done.stderr.strip().splitlines() or ["no output"])[-1]
-                pytest.skip(f"the published package {package} cannot be installed here: {last}")
+                raise Unavailable(f"the published package {package} cannot be installed here: {last}")
     return interpreter
 
 

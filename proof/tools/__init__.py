@@ -1,0 +1,1 @@
+"""What people would write with other tools; run by those tools' own virtual environments."""
