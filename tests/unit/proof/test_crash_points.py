@@ -26,6 +26,7 @@ OF_PROVIDER = re.compile(r"(^|[._])(provider|addresses|power)$")
 # What no flow meets, and what tries it instead.
 ELSEWHERE = {
     "agent.assignment_collector._take": "comes only after a kill: tests/contract/test_vnm_hybrid.py",
+    "agent.executor._keep_ready": "after a message that came late: tests/unit/agent/test_two_agents.py",
     "agent.executor._rest": "after a message that came late: tests/unit/agent/test_reconciler.py",
     "agent.executor._record_address": "it came back elsewhere: tests/contract/test_life_of_a_ready_host.py",
     "agent.growth.growing._carry_out": "prices of hosts made by hand: tests/unit/agent/growth/test_growing.py",
@@ -34,7 +35,7 @@ ELSEWHERE = {
     "agent.growth.growing._wake": "people enabled a host: tests/unit/agent/growth/test_growing.py",
     "agent.growth.growing._tell_problem": "a wrong policy: tests/unit/agent/growth/test_growing.py",
     "agent.growth.growing._let_go": "a policy switched off: tests/unit/agent/growth/test_growing.py",
-    "agent.growth.growing._finished": "comes only after a kill: tests/contract/test_growth.py kills again and again",
+    "agent.growth.unfinished._finished": "comes only after a kill: tests/contract/test_growth.py kills again and again",
     "agent.im._no_probes": "says why: tests/contract/test_life_with_troubles.py",
     "agent.nodework._failed_run": "says why: tests/contract/test_life_with_troubles.py",
     "agent.nodework._no_monitoring": "says why: tests/contract/test_life_of_a_ready_host.py",

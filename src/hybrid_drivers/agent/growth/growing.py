@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
@@ -23,17 +23,17 @@ from hybrid_drivers.agent.growth.decide import decide
 from hybrid_drivers.agent.growth.guests import looks_at_guests, placed_in
 from hybrid_drivers.agent.growth.memory import Memory
 from hybrid_drivers.agent.growth.model import Action, Decision, Disable, Enable, Migrate, Order, State
-from hybrid_drivers.agent.growth.names import free_names, stem_in, stem_of
+from hybrid_drivers.agent.growth.names import free_names, stem_of
 from hybrid_drivers.agent.growth.offers import Range, offers_of
 from hybrid_drivers.agent.growth.policy import Policy
 from hybrid_drivers.agent.growth.returning import returning
 from hybrid_drivers.agent.growth.schedule import Moment
 from hybrid_drivers.agent.growth.telling import describe, heading, shape, told_events
+from hybrid_drivers.agent.growth.unfinished import DEFAULT_CLUSTER, Unfinished
 from hybrid_drivers.agent.growth.view import DISABLED, Cloud, view_host, waiting
 from hybrid_drivers.agent.growth.wants import any_special
 from hybrid_drivers.agent.parts import Parts
 from hybrid_drivers.agent.record import ASLEEP, GROWN, IM_MAD
-from hybrid_drivers.agent.spec import BOOKKEEPING
 from hybrid_drivers.errors import ConfigError, NoSuchObject, OnedError, OnedUnreachable
 from hybrid_drivers.model import Cluster, Host, Template, Value, Vm
 from hybrid_drivers.model_shares import VmGroup
@@ -42,7 +42,6 @@ from hybrid_drivers.oned.template import readable
 from hybrid_drivers.oned.vms import Vms
 
 VM_MAD: Final = "kvm"  # of hosts where PROVISION or their cluster name none
-DEFAULT_CLUSTER: Final = 0
 ERROR, EVENT, NOTE = "ELASTIC_ERROR", "ELASTIC_EVENTS", "ELASTIC_NOTE"
 
 log = logging.getLogger(__name__)
@@ -65,6 +64,7 @@ class Growing:
     def __init__(self, parts: Parts, ask: Callable[[int], None]) -> None:
         self._parts, self._ask = parts, ask
         self._objects = Objects(parts.oned)
+        self._unfinished = Unfinished(parts, self._objects, ask)
         self._vms = Vms(parts.oned)
         self._refused: dict[int, list[str]] = {}  # cluster -> what oned refused in the last pass
         self.policies = 0
@@ -82,7 +82,7 @@ class Growing:
         if not growing:
             return
         cloud = self._cloud(clusters)
-        cloud = replace(cloud, hosts=list(self._tidied(cloud, growing)))
+        cloud = replace(cloud, hosts=list(self._unfinished.tidied(cloud, growing)))
         taken: set[int] = set()
         for cluster in growing:
             try:
@@ -327,48 +327,6 @@ class Growing:
             told.insert(0, (growth_memory.NAME, growth_memory.render(replace(memory, disabled={}, emptying={}))))
         if told:
             self._parts.oned.update_cluster(cluster.id, Template(told))
-
-    def _tidied(self, cloud: Cloud, growing: Iterable[Cluster]) -> Iterator[Host]:
-        """Finish or remove hosts that an agent was making when it was killed; yield the hosts there are then.
-
-        None of them has rented anything (``spec.resolve`` waits for the move), unless it is the default cluster itself
-        that grows: there it is given back. One that could not be moved counts where it belongs all the same: nothing
-        shall be ordered in its place.
-        """
-        stems = {stem_of(one, cloud.clusters) for one in growing}
-        ids = {str(one.id): one for one in growing}
-        for host in cloud.hosts:
-            if host.im_mad != IM_MAD or host.cluster_id != DEFAULT_CLUSTER:
-                yield host
-            elif (kept := self._finished(host, stems, ids)) is not None:
-                yield kept
-
-    def _finished(self, host: Host, stems: Set[str], ids: Mapping[str, Cluster]) -> Host | None:
-        """Move a host of the default cluster where its GROWTH says, or remove one that has none; None: it is gone."""
-        provision, grown = host.template.vector("PROVISION"), host.template.vector(GROWN)
-        target = ids.get(grown.get("CLUSTER_ID", ""))
-        kept: Host | None = host
-        try:
-            if target is not None and target.id != DEFAULT_CLUSTER and "DEPLOY_ID" not in provision:
-                kept = replace(host, cluster_id=target.id)
-                self._objects.add_to_cluster(target.id, "host", host.id)
-                self._ask(host.id)
-            elif not grown and not host.vm_ids and _is_stranded(host, provision, stems):
-                self._parts.oned.delete_host(host.id)
-                return None
-        except NoSuchObject:
-            return None
-        except OnedUnreachable:
-            raise
-        except OnedError as exc:
-            log.warning("host %s (%s): %s", host.id, host.name, exc)
-        return kept
-
-
-def _is_stranded(host: Host, provision: Mapping[str, str], stems: Set[str]) -> bool:
-    """Tell whether a host in the default cluster was made by growing and never told what it is."""
-    stem = stem_in(provision.get("HOSTNAME") or host.name)
-    return stem in stems and not provision.keys() - BOOKKEEPING
 
 
 def _ordered_for(look: Look) -> set[int]:

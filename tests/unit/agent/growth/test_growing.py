@@ -187,7 +187,7 @@ class World:
             location=None,
         )
         growing = Growing(cast(Parts, parts), self.asked.append)
-        growing._objects = cast(Objects, self.oned)
+        growing._objects = growing._unfinished._objects = cast(Objects, self.oned)
         growing._vms = cast(Vms, self.oned)
         return growing
 
