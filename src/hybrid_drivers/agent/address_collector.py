@@ -8,6 +8,7 @@ the quarantine. Blocks of other owners are never touched.
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 from hybrid_drivers.agent.accounts import Account
@@ -51,7 +52,7 @@ class AddressCollector:
         for key, told in list(self._watched.items()):
             if (since := self._orphans.get(key)) is not None:
                 waited = clock.monotonic() - since
-                left = max(0, round(float(str(told["watched"])) - waited))
+                left = max(0, math.ceil(float(str(told["watched"])) - waited))
                 blocks.append({**told, "since": clock.now() - waited, "released_in": left})
         return {"blocks": blocks, "released_blocks": list(self._released), "unasked": self._unasked}
 

@@ -8,6 +8,7 @@ machine was asked for, so a host missing from the later list was deleted, never 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -88,7 +89,7 @@ class Collector:
             {
                 **asdict(found),
                 "age": None if found.created is None else max(0, round(now - found.created)),
-                "given_back_in": max(0, round(found.since + found.watched - now)),
+                "given_back_in": max(0, math.ceil(found.since + found.watched - now)),  # 0: it is due
             }
             for found in list(self._strays.values())
         ]

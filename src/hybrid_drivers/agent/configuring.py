@@ -143,6 +143,8 @@ class Configuring:
         reason = refusal(records.read(host), check_only=wish.check_only) or self._busy(host)
         if reason:
             return reason
+        # Somebody may just have started its machine: an older answer of the provider must not say that it is stopped.
+        self._parts.memory(host_id).looked_from = self._parts.clock.now()
         if not self._parts.wishes.put(host_id, wish):
             return f"Host {host.name} is being configured already, by another call."
         self._reconciler.ask(host_id)
