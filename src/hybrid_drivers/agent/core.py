@@ -107,7 +107,7 @@ class HybridCore:
     def handle(self, call: Call) -> Answer:
         """Answer one call of oned or a 5.12 tool."""
         if call.family == "agent" and call.action == growth_answers.ACTION:
-            return growth_answers.answer(self.growing, call)
+            return growth_answers.answer(self.growing.looking, call)
         if call.family == "agent" and call.action == sweeps.ACTION:
             return self._sweeps.answer(call)
         if call.family == "agent":

@@ -19,7 +19,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from hybrid_drivers.agent import logs, memory
+from hybrid_drivers.agent import logs, privacy
 from hybrid_drivers.agent.service import Agent, Core
 from hybrid_drivers.agent.settings import AgentSettings, read_settings
 from hybrid_drivers.agent.sockets import ensure_private_folder
@@ -109,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     location = Location.from_environment(os.environ)
     try:
         become_owner(location.state)
-        memory.keep_private()
+        privacy.keep_private()
         ensure_private_folder(location.state)
         if take_lock(location.state / "agent.lock", wait=options.wait) is None:
             return 0

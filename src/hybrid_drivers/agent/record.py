@@ -7,7 +7,6 @@ would be encrypted again.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,6 +18,7 @@ from hybrid_drivers.oned.template import readable
 IM_MAD = "provision"
 GROWN = "GROWTH"  # the vector on hosts that growing made
 ASLEEP = "GROWTH_DISABLED"  # when growing disabled the host to give it back, unix seconds
+_LARGEST = 1e15  # of numbers that are read: seconds, money, KiB
 OF_THE_MACHINE = (  # gone with it
     "PROVISION_ADDRESS", "PROVISION_PEERS", "PROVISION_DRIFT", "PROVISION_MACHINE_DRIFT", "PROVISION_SWITCHED_ON",
     "PROVISION_REPLACING",
@@ -67,11 +67,17 @@ class HostRecord:
 
 def price_of(template: Template) -> float | None:
     """Return a host's COST_HOUR; None when there is none, or it is no amount of money."""
+    price = number(template.text("COST_HOUR"))
+    return price if price is not None and price >= 0 else None
+
+
+def number(text: str) -> float | None:
+    """Return an attribute as a number, None when it is none, or none of this world: people can write anything there."""
     try:
-        price = float(template.text("COST_HOUR"))
+        found = float(text)
     except ValueError:
         return None
-    return price if 0 <= price < math.inf else None
+    return found if abs(found) < _LARGEST else None
 
 
 def read(host: Host) -> HostRecord:
@@ -87,7 +93,7 @@ def read(host: Host) -> HostRecord:
         host_keys=tuple(k.strip() for k in template.text("PROVISION_HOST_KEY").split(",") if k.strip()),
         address=template.text("PROVISION_ADDRESS"),
         misconfigured=template.text("PROVISION_CONFIGURATION_STATUS") == "error",
-        ready_at=_number(template.text("PROVISION_READY")),
+        ready_at=number(template.text("PROVISION_READY")) or 0.0,
         peers=template.text("PROVISION_PEERS"),
         drift=template.text("PROVISION_DRIFT"),
         noted=template.vector("PROVISION_MACHINE"),
@@ -96,16 +102,19 @@ def read(host: Host) -> HostRecord:
         replaced=_times(template.text("PROVISION_REPLACED")),
         replacing=template.text("PROVISION_REPLACING"),
         stopped=template.text("PROVISION_STATE") == Phase.STOPPED.value,
-        since=_number(template.text("PROVISION_SINCE")),
+        since=number(template.text("PROVISION_SINCE")) or 0.0,
     )
 
 
 def _intent(fields: Mapping[str, str]) -> Intent | None:
+    since = number(fields.get("SINCE", ""))
+    if since is None:
+        return None
     try:
         return Intent(
             token=fields["TOKEN"],
             attempt=int(fields["ATTEMPT"]),
-            since=float(fields["SINCE"]),
+            since=since,
             spec_hash=fields.get("SPEC_HASH", ""),
             agent=fields.get("AGENT", ""),
             host_key=fields.get("HOST_KEY", ""),
@@ -114,15 +123,8 @@ def _intent(fields: Mapping[str, str]) -> Intent | None:
         return None
 
 
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return 0.0
-
-
 def _times(text: str) -> tuple[float, ...]:
-    return tuple(time for time in map(_number, text.split(",")) if time)
+    return tuple(time for time in map(number, text.split(",")) if time)
 
 
 def _failure(fields: Mapping[str, str]) -> Failure | None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from hybrid_drivers.agent.record import IM_MAD, HostRecord
+from hybrid_drivers.agent.record import IM_MAD, HostRecord, number
 from hybrid_drivers.model import HostState, Template, Value
 
 SPOT: Final = "SPOT"
@@ -77,8 +77,8 @@ def interruption_of(record: HostRecord) -> Interruption | None:
         return None
     return Interruption(
         machine=record.deploy_id,
-        noticed=_number(told.get("NOTICED", "")) or 0.0,
-        at=_number(told.get("AT", "")),
+        noticed=number(told.get("NOTICED", "")) or 0.0,
+        at=number(told.get("AT", "")),
         disables=told.get("DISABLES", "") == "YES",
         flushed=told.get("FLUSHED", "") == "YES",
         left=frozenset(int(one) for one in told.get("LEFT", "").split(",") if one.isdecimal()),
@@ -154,10 +154,3 @@ def sentence(record: HostRecord) -> str:
     when = "" if known.at is None else f" at {time.strftime('%H:%M:%S', time.localtime(known.at))}"
     done = "the host was flushed" if known.flushed else "the host is being flushed"
     return f"the provider takes spot machine {known.machine} back{when}: {done}"
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None

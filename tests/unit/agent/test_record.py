@@ -59,6 +59,14 @@ def test_a_damaged_intent_counts_as_none(gone: str) -> None:
     assert Kept(("PROVISION_INTENT", {k: v for k, v in whole.items() if k != gone})).record.intent is None
     if gone != "TOKEN":
         assert Kept(("PROVISION_INTENT", {**whole, gone: "soon"})).record.intent is None
+        assert Kept(("PROVISION_INTENT", {**whole, gone: "nan"})).record.intent is None
+
+
+@pytest.mark.parametrize("text", ["", "soon", "nan", "inf", "-1e999", "1e300"])
+def test_times_that_are_none_count_as_never(text: str) -> None:
+    names = ("PROVISION_READY", "PROVISION_SINCE", "PROVISION_SWITCHED_ON")
+    record = Kept(*((name, text) for name in names)).record
+    assert (record.ready_at, record.since, record.switched_on, records.number(text)) == (0.0, 0.0, (), None)
 
 
 def test_the_machine_is_recorded_beside_what_the_operator_said() -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from hybrid_drivers.agent.growth.growing import EVENT, Growing, Look
 from hybrid_drivers.agent.growth.limits import rate_of
+from hybrid_drivers.agent.growth.looking import Look, Looking
 from hybrid_drivers.agent.growth.model import Action, Delete, HostView, Migrate, Order
-from hybrid_drivers.agent.growth.telling import describe
+from hybrid_drivers.agent.growth.telling import EVENT, describe
 from hybrid_drivers.agent.growth.view import Cloud
 from hybrid_drivers.errors import AgentError
 from hybrid_drivers.oned.process import Answer, Call
@@ -19,7 +19,7 @@ from hybrid_drivers.oned.process import Answer, Call
 ACTION = "growth"
 
 
-def answer(growing: Growing, call: Call) -> Answer:
+def answer(looking: Looking, call: Call) -> Answer:
     """Answer the action.
 
     Raises:
@@ -29,7 +29,7 @@ def answer(growing: Growing, call: Call) -> Answer:
     """
     if len(call.argv) != 1:
         raise AgentError("The agent does not understand the call: it speaks another version.")
-    return Answer(stdout=json.dumps(as_json(*growing.look_at(call.argv[0]))).encode())
+    return Answer(stdout=json.dumps(as_json(*looking.at(call.argv[0]))).encode())
 
 
 def as_json(look: Look, cloud: Cloud) -> dict[str, object]:

@@ -10,7 +10,7 @@ from hybrid_drivers.agent.growth.model import HostView, Stage
 from hybrid_drivers.agent.growth.packing import Offer
 from hybrid_drivers.agent.growth.policy import Policy
 from hybrid_drivers.agent.growth.sizes import Sizes
-from hybrid_drivers.agent.growth.spot import with_spot
+from hybrid_drivers.agent.growth.spot_offers import with_spot
 from hybrid_drivers.agent.growth.stock import EMPTY
 from hybrid_drivers.agent.record import GROWN, IM_MAD
 from hybrid_drivers.agent.settings import Settings

@@ -11,6 +11,7 @@ from hybrid_drivers.agent.growth.model import Action, Delete, Disable, Enable, M
 from hybrid_drivers.agent.growth.packing import SPOT_SUFFIX
 from hybrid_drivers.oned.template import readable
 
+ERROR, EVENT, NOTE = "ELASTIC_ERROR", "ELASTIC_EVENTS", "ELASTIC_NOTE"  # attributes of the cluster
 EVENTS: Final = 20  # so many of the last are kept on the cluster
 _RUNS: Final = re.compile(r"[0-9.]+(?= s\b| spent\b| h of\b)|(?<== )[0-9.]+(?= is more than MAX_COST_MONTH)")
 

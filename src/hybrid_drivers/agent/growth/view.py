@@ -16,7 +16,7 @@ from hybrid_drivers.agent.growth.affinity import applied
 from hybrid_drivers.agent.growth.model import NOTHING, HostView, Stage, Waiting
 from hybrid_drivers.agent.growth.packing import SPOT_SUFFIX, Offer, Size
 from hybrid_drivers.agent.growth.wants import untold, wants_of
-from hybrid_drivers.agent.record import ASLEEP, GROWN, IM_MAD, HostRecord
+from hybrid_drivers.agent.record import ASLEEP, GROWN, IM_MAD, HostRecord, number
 from hybrid_drivers.agent.record import read as read_record
 from hybrid_drivers.agent.spot import SPOT, interruption_of, is_over, is_spared, is_spot
 from hybrid_drivers.errors import ConfigError
@@ -103,7 +103,7 @@ def view_host(host: Host, cluster_id: int, now: float, share: HostShare | None =
         protected=host.template.text("PROTECTED").lower() in ("yes", "true"),
         spot=is_spot(host.template),
         price=record.price,
-        ordered_at=_amount(grown.get("ORDERED_AT", "")) or record.since or record.ready_at,
+        ordered_at=number(grown.get("ORDERED_AT", "")) or record.since or record.ready_at,
         ready_at=record.ready_at if record.ready else 0.0,
         problem=host.template.text("PROVISION_ERROR"),
         spared=is_spared(record, now),
@@ -118,7 +118,7 @@ def _offered_as(host: Host, grown: Mapping[str, str]) -> str:
 def stage_of(record: HostRecord, now: float) -> Stage:
     """Return the stage of a rented host."""
     host = record.host
-    ordered = _amount(host.template.vector(GROWN).get("ORDERED_AT", "")) or now
+    ordered = number(host.template.vector(GROWN).get("ORDERED_AT", "")) or now
     if not record.ready:
         if record.failure is not None:
             return Stage.FAILED
@@ -151,17 +151,10 @@ def _stage_of_other(host: Host) -> Stage:
 
 def _room(host: Host, stage: Stage, grown: Mapping[str, str]) -> Size:
     if stage is Stage.COMING:
-        return Size(int(_amount(grown.get("CPU", "")) or 0), int(_amount(grown.get("MEMORY", "")) or 0))
+        return Size(int(number(grown.get("CPU", "")) or 0), int(number(grown.get("MEMORY", "")) or 0))
     if stage in (Stage.USABLE, Stage.DISABLED):
         return Size(host.max_cpu - host.used_cpu, host.max_memory - host.used_memory)
     return NOTHING
-
-
-def _amount(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
 
 
 # --- what requirements see --------------------------------------------------------------------------------------------

@@ -187,9 +187,19 @@ class World:
             location=None,
         )
         growing = Growing(cast(Parts, parts), self.asked.append)
-        growing._objects = growing._unfinished._objects = cast(Objects, self.oned)
-        growing._vms = cast(Vms, self.oned)
+        growing._objects = growing.looking._objects = growing._unfinished._objects = cast(Objects, self.oned)
+        growing._vms = growing.looking._vms = cast(Vms, self.oned)
         return growing
+
+    def killed_before(self, call: int, *, then: int) -> None:
+        """Kill the agent before its change with this number, and do so many passes after that."""
+        self.oned.dies_before = call
+        with pytest.raises(Killed):
+            self.sweep()
+        self.oned.dies_before = None
+        for _ in range(then):
+            self.now += 30
+            self.sweep()
 
     def sweep(self) -> list[str]:
         """Do one pass of a new agent and return its calls."""
@@ -281,7 +291,7 @@ def test_vm_groups_that_cannot_be_read_are_a_matter_of_their_vms_alone(world: Wo
     world.oned.vms[0] = replace(world.oned.vms[0], template=Template(told))
     world.vm(2)
     world.oned.refuse_groups = BadCall("Method 'one.vmgrouppool.info' not defined")
-    look = world.agent().look_at("edge")[0]
+    look = world.agent().looking.at("edge")[0]
     assert look.decision.waits[1].startswith("its VM group cannot be read: Method 'one.vmgrouppool.info' not defined")
     assert [one.vms for one in look.decision.actions if isinstance(one, Order)] == [(2,)]
     world.oned.refuse_groups = OnedUnreachable("down")
@@ -305,13 +315,7 @@ def test_what_is_remembered_is_written_first_and_the_cluster_comes_last(world: W
 @pytest.mark.parametrize("call", range(4))
 def test_killed_anywhere_it_ends_with_one_host(world: World, call: int) -> None:
     world.vm(1)
-    world.oned.dies_before = call
-    with pytest.raises(Killed):
-        world.sweep()
-    world.oned.dies_before = None
-    for _ in range(3):
-        world.now += 30
-        world.sweep()
+    world.killed_before(call, then=3)
     (host,) = world.oned.host_pool.values()
     assert (host.cluster_id, host.template.vector("PROVISION")) == (100, {"PLAN": "small"})
 
@@ -321,12 +325,7 @@ def test_what_is_moved_into_its_cluster_counts_there_at_once(world: World, least
     """Killed before the move, the next pass makes it; whoever waits, or is to be there, has that host then."""
     world.cluster(100, "edge", MIN_HOSTS=least)
     world.vm(1, SCHED_REQUIREMENTS="CLUSTER_ID = 100")
-    world.oned.dies_before = 3
-    with pytest.raises(Killed):
-        world.sweep()
-    world.oned.dies_before = None
-    world.now += 30
-    world.sweep()
+    world.killed_before(3, then=1)
     assert [one.cluster_id for one in world.oned.host_pool.values()] == [100]
 
 
@@ -405,13 +404,7 @@ def test_killed_while_it_disables_a_host_that_one_goes_all_the_same(world: World
         world.sweep()
     world.now += 700
     world.oned.calls.clear()
-    world.oned.dies_before = call
-    with pytest.raises(Killed):
-        world.sweep()
-    world.oned.dies_before = None
-    for _ in range(3):
-        world.now += 30
-        world.sweep()
+    world.killed_before(call, then=3)
     assert not world.oned.host_pool
 
 
@@ -420,13 +413,7 @@ def test_killed_while_it_enables_a_host_that_one_takes_vms_again_and_has_no_mark
     world.until_disabled()
     world.vm(2)
     world.oned.calls.clear()
-    world.oned.dies_before = call
-    with pytest.raises(Killed):
-        world.sweep()
-    world.oned.dies_before = None
-    for _ in range(2):
-        world.now += 30
-        world.sweep()
+    world.killed_before(call, then=2)
     (host,) = world.oned.host_pool.values()
     assert (host.state, host.template.text("GROWTH_DISABLED")) == (HostState.MONITORED, "")
 
@@ -601,11 +588,11 @@ def test_a_cluster_that_cannot_be_written_stops_no_other(world: World, elastic: 
 
 def test_looking_does_nothing(world: World) -> None:
     world.vm(1)
-    look, _ = world.agent().look_at("edge")
+    look, _ = world.agent().looking.at("edge")
     assert [type(one) for one in look.decision.actions] == [Order]
     assert world.oned.writes() == []
     with pytest.raises(ConfigError, match="There is no cluster 'nope'"):
-        world.agent().look_at("nope")
+        world.agent().looking.at("nope")
 
 
 def test_a_plan_leaves_out_what_earlier_clusters_take(world: World) -> None:
@@ -614,12 +601,12 @@ def test_a_plan_leaves_out_what_earlier_clusters_take(world: World) -> None:
     world.oned.cluster_pool = dict(sorted(world.oned.cluster_pool.items()))
     world.vm(1)
     orders = [
-        [one for one in world.agent().look_at(name)[0].decision.actions if isinstance(one, Order)]
+        [one for one in world.agent().looking.at(name)[0].decision.actions if isinstance(one, Order)]
         for name in ("edge", "far")
     ]
     assert [len(one) for one in orders] == [1, 0]
     world.vm(2, SCHED_REQUIREMENTS="CLUSTER_ID = 101")
-    assert [type(one) for one in world.agent().look_at("far")[0].decision.actions] == [Order]
+    assert [type(one) for one in world.agent().looking.at("far")[0].decision.actions] == [Order]
 
 
 def test_of_a_cluster_that_is_off_hosts_are_told_and_events(world: World) -> None:
@@ -628,7 +615,7 @@ def test_of_a_cluster_that_is_off_hosts_are_told_and_events(world: World) -> Non
     world.oned.update_cluster(100, Template([("ELASTIC", {"ENABLED": "no"})]))
     world.oned.update_host(0, Template([("PROVISION_STATE", "STOPPED")]))
     world.vm(3)
-    told = cast(Any, as_json(*world.agent().look_at("edge")))
+    told = cast(Any, as_json(*world.agent().looking.at("edge")))
     assert (told["on"], told["actions"], told["vms"]) == (False, [], [])
     assert [(one["id"], one["stage"], one["state"]) for one in told["hosts"]] == [(0, "disabled", "STOPPED")]
     assert len(told["events"]) == 2

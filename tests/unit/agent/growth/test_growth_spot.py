@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.unit.agent.growth.test_growth_decisions import NOW, POLICY, decided, host, ordered, vm
 
 from hybrid_drivers.agent.accounts import Account
-from hybrid_drivers.agent.growth import leaving, spot
+from hybrid_drivers.agent.growth import interrupted, spot_offers
 from hybrid_drivers.agent.growth.memory import Memory, read, render
 from hybrid_drivers.agent.growth.model import Delete, HostView, Order, Stage, Waiting
 from hybrid_drivers.agent.growth.packing import SPOT_SUFFIX, Offer, Size
@@ -70,7 +70,7 @@ def offered(
     **own: str,
 ) -> tuple[list[Offer], list[str]]:
     account = cast(Account, SimpleNamespace(name="acme", provider=Market(price, table or {})))
-    return spot.with_spot(policy, [offer], account, own, "PLAN")
+    return spot_offers.with_spot(policy, [offer], account, own, "PLAN")
 
 
 def policy(wanted: str, cap: float | None = None) -> Policy:
@@ -91,7 +91,7 @@ def test_a_spot_machine_may_cost_the_cap_and_never_more_than_on_demand(
 ) -> None:
     (found, *_), problems = offered(policy("yes", cap), replace(SMALL, price=on_demand))
     assert (found.price, found.cost, problems) == (limit, 0.1, [])
-    assert spot.order(found) == {"SPOT_INSTANCE": "YES", "SPOT_PRICE_MAX": f"{limit:g}"}
+    assert spot_offers.order(found) == {"SPOT_INSTANCE": "YES", "SPOT_PRICE_MAX": f"{limit:g}"}
 
 
 def test_the_price_now_is_the_providers_then_the_entrys_then_the_cap() -> None:
@@ -114,7 +114,7 @@ def test_of_several_places_those_count_that_are_within_the_cap() -> None:
     places = tuple(Placement(plan="small", place=one) for one in prices)
     provider = SimpleNamespace(entry=market.entry, placements=lambda _: places)
     account = cast(Account, SimpleNamespace(name="acme", provider=provider))
-    (found,), problems = spot.with_spot(policy("only", 0.4), [SMALL], account, {}, "PLAN")
+    (found,), problems = spot_offers.with_spot(policy("only", 0.4), [SMALL], account, {}, "PLAN")
     assert (found.price, found.expected, problems) == (0.4, 0.3, [])
 
 
@@ -258,15 +258,15 @@ def test_vms_of_a_host_that_leaves_wait_until_they_are_on_their_way() -> None:
     vms = {1: one(1), 2: one(2, host_id=4), 5: one(5, state=8), 6: one(6, state=6)}
     oned = cast(Oned, SimpleNamespace(whole_vms=lambda: list(vms.values())))
     hosts = [rented(3, NOTICE, vm_ids=(1, 2, 5, 6)), rented(4, vm_ids=(2, 7))]
-    assert [found.id for found in leaving.displaced(oned, hosts, 19.0)] == [1, 5]
+    assert [found.id for found in interrupted.displaced(oned, hosts, 19.0)] == [1, 5]
     cloud = Cloud(
         now=19.0, hosts=hosts, clusters={}, datastores=(), vms=[vms[1], replace(vms[2], state=1, host_id=None)]
     )
-    assert [[found.id for found in leaving.of_cluster(cloud, cluster).vms] for cluster in (100, 7)] == [[1, 2], [2]]
-    assert leaving.displaced(oned, hosts, 19.0 + GONE_BY) == []  # nobody rents for what is stuck for ever
+    assert [[found.id for found in interrupted.of_cluster(cloud, cluster).vms] for cluster in (100, 7)] == [[1, 2], [2]]
+    assert interrupted.displaced(oned, hosts, 19.0 + GONE_BY) == []  # nobody rents for what is stuck for ever
 
 
 def test_a_notice_is_told_once_in_the_events_of_its_cluster() -> None:
-    (line,) = leaving.events("", [rented(3, NOTICE), rented(4, OTHERS), rented(5, NOTICE, cluster_id=7)], 100)
+    (line,) = interrupted.events("", [rented(3, NOTICE), rented(4, OTHERS), rented(5, NOTICE, cluster_id=7)], 100)
     assert line == "host 3: the provider takes spot machine m-1 back, its VMs are to move"
-    assert leaving.events(f"2026 {line}", [rented(3, NOTICE)], 100) == []
+    assert interrupted.events(f"2026 {line}", [rented(3, NOTICE)], 100) == []

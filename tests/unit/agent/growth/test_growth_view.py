@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from hybrid_drivers.agent.growth.devices import Device, Wish
-from hybrid_drivers.agent.growth.model import Stage, Waiting
+from hybrid_drivers.agent.growth.model import NOTHING, Stage, Waiting
 from hybrid_drivers.agent.growth.packing import Offer, Size
 from hybrid_drivers.agent.growth.stock import Stock, Wants
 from hybrid_drivers.agent.growth.view import Cloud, facts_of, view_host, waiting
@@ -126,6 +126,12 @@ def test_a_host_as_growing_sees_it() -> None:
     local = view_host(ready(im_mad="kvm"), 100, NOW)
     assert (local.member, local.made) == (False, False)
     assert view_host(ready(vm_ids=(5,)), 100, NOW).vms == 1
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "soon"])
+def test_a_host_whose_growth_somebody_changed_stops_no_pass(text: str) -> None:
+    odd = Template([("GROWTH", {**GROWTH, "CPU": text, "MEMORY": text, "ORDERED_AT": text})])
+    assert view_host(host(template=odd), 100, NOW).room == NOTHING
 
 
 # --- VMs ---

@@ -15,6 +15,7 @@ from hybrid_drivers.agent import spot
 from hybrid_drivers.agent.accounts import Account
 from hybrid_drivers.agent.growth.packing import SPOT_SUFFIX, Offer
 from hybrid_drivers.agent.growth.policy import Policy
+from hybrid_drivers.agent.record import number
 from hybrid_drivers.errors import ConfigError
 from hybrid_drivers.model import Value
 from hybrid_drivers.providers.prices import spot_price_of
@@ -36,7 +37,7 @@ def with_spot(
     if wanted != "no" and any(one in attributes for one in _KEYS):
         raise ConfigError(f"take {' and '.join(_KEYS)} out of PROVISION: SPOT of ELASTIC says what is rented")
     if wanted == "no" and spot.wants_spot(attributes):
-        wanted, cap = "only", _amount(attributes.get("SPOT_PRICE_MAX", ""))
+        wanted, cap = "only", number(attributes.get("SPOT_PRICE_MAX", ""))
     if wanted == "no":
         return list(offers), []
     found: list[Offer] = []
@@ -72,10 +73,3 @@ def _prices_now(account: Account, attributes: Mapping[str, str]) -> list[float]:
     """Return what it costs in each place where somebody tells."""
     told = [spot_price_of(account.provider, one) for one in account.provider.placements(attributes)]
     return [one.amount for one in told if one is not None]
-
-
-def _amount(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
