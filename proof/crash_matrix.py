@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from proof.crash.flows import FLOWS, Flow
-from proof.crash.matrix import UNNAMED, Case, Outcome, When, points_of, run
+from proof.crash.matrix import UNNAMED, Case, Ended, When, points_of, run
 from proof.rows import Ask, Result, Row
 
 CHUNK = 8  # kills in one laboratory
@@ -50,7 +50,7 @@ class Part:
     points: Sequence[str]
     unnamed: Sequence[str]
     due: Sequence[Case] = ()
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[Ended] = field(default_factory=list)
 
     @property
     def figures(self) -> dict[str, int]:
@@ -111,7 +111,7 @@ def _points(pair: Pair) -> list[str]:
     return points_of(_flow(pair[0]), pair[1])
 
 
-def _kill(cases: Sequence[Case]) -> list[Outcome]:
+def _kill(cases: Sequence[Case]) -> list[Ended]:
     return run(_flow(cases[0].flow), cases[0].driver, cases)
 
 

@@ -34,7 +34,7 @@ class Case:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class Ended:
     """What came of it. ``cycles``: restarts with a round of START_MONITOR until all was well; 0: it never was."""
 
     case: Case
@@ -62,7 +62,7 @@ class Turns:
         self._turn(None)
         return list(dict.fromkeys((self._folder / "met").read_text().splitlines()))
 
-    def kill_at(self, case: Case) -> Outcome:
+    def kill_at(self, case: Case) -> Ended:
         """Do a turn in which the agent dies at the case's point."""
         machines, blocks = len(self._here.alive()), len(self._here.blocks())
         self._begin()
@@ -75,7 +75,7 @@ class Turns:
         self._order.unlink(missing_ok=True)
         orphans = self._left(machines, blocks)
         duplicates = max(0, made - self._flow.rents) if self._here.driver != "static" else 0
-        return Outcome(case=case, killed=killed, cycles=cycles, orphans=orphans, duplicates=duplicates, problem=problem)
+        return Ended(case=case, killed=killed, cycles=cycles, orphans=orphans, duplicates=duplicates, problem=problem)
 
     @property
     def _order(self) -> Path:
@@ -95,7 +95,7 @@ class Turns:
             new = self._folder / "order.new"
             new.write_text(json.dumps(order))
             new.replace(self._order)
-        cycles, killed = 1, False
+        cycles, killed, pid = 1, False, self._here.lab.agent_pid()
         for step in self._flow.steps:
             try:
                 step.ask(self._here)
@@ -106,17 +106,19 @@ class Turns:
             while not self._came(step):
                 if case is not None and not killed and not self._order.exists():
                     killed = True
+                    self._die(pid)
                     self._revive()
                     until = time.monotonic() + self._flow.patience
                 self._restart()  # one that had nothing to do has ended by itself
                 if time.monotonic() > until:
                     if not killed or cycles >= MOST_CYCLES:
-                        raise TimeoutError(f"not within {cycles} cycles: {self._here.lab.frontend._summary()}")
+                        raise TimeoutError(f"not within {cycles} cycles: {self._here.lab.frontend.summary()}")
                     cycles, until = cycles + 1, time.monotonic() + self._flow.patience
                     self._revive()
                 time.sleep(0.03)
         if case is not None and not killed and not self._order.exists():
             killed = True
+            self._die(pid)
             self._revive()
         return killed, cycles
 
@@ -125,6 +127,12 @@ class Turns:
             return step.came(self._here)
         except HybridError:
             return False
+
+    def _die(self, pid: int | None) -> None:
+        """Wait for the end of the agent, which took its order away just before it."""
+        until = time.monotonic() + TURN
+        while pid is not None and self._here.lab.agent_pid() == pid and time.monotonic() < until:
+            time.sleep(0.01)
 
     def _revive(self) -> None:
         """Start the agent again as systemd does, and let monitord call for each host."""
@@ -191,12 +199,12 @@ def points_of(flow: Flow, driver: str) -> list[str]:
         return made.find_points()
 
 
-def run(flow: Flow, driver: str, cases: Sequence[Case], tries: int = 2) -> list[Outcome]:
+def run(flow: Flow, driver: str, cases: Sequence[Case], tries: int = 2) -> list[Ended]:
     """Carry out cases of one flow and one driver, one after another.
 
     A point that was not met is tried again, at last in a laboratory of its own: some are met once in its life.
     """
-    found: dict[Case, Outcome] = {}
+    found: dict[Case, Ended] = {}
     with turns(flow, driver) as made:
         for case in cases:
             found[case] = _tried(made, case, tries)
@@ -207,7 +215,7 @@ def run(flow: Flow, driver: str, cases: Sequence[Case], tries: int = 2) -> list[
     return list(found.values())
 
 
-def _tried(made: Turns, case: Case, tries: int) -> Outcome:
+def _tried(made: Turns, case: Case, tries: int) -> Ended:
     outcome = made.kill_at(case)
     while tries > 1 and not outcome.killed and not outcome.problem:
         outcome, tries = made.kill_at(case), tries - 1

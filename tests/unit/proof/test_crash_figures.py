@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from proof.crash.matrix import Case, Outcome
+from proof.crash.matrix import Case, Ended
 from proof.crash_matrix import Part
 
 CASE = Case(flow="create", driver="packet", point="http POST /devices @ agent.renting.create", when="after")
@@ -11,7 +11,7 @@ GOOD: dict[str, object] = {"case": CASE, "killed": True, "cycles": 2}
 
 
 def part(**more: object) -> Part:
-    outcome = Outcome(**{**GOOD, **more})  # type: ignore[arg-type] # the fields of an outcome
+    outcome = Ended(**{**GOOD, **more})  # type: ignore[arg-type] # the fields of an outcome
     return Part(pair=("create", "packet"), points=[CASE.point], unnamed=(), due=[CASE], outcomes=[outcome])
 
 

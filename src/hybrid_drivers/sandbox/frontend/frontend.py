@@ -211,7 +211,7 @@ class Frontend:
         until, pause = time.monotonic() + timeout, 0.01
         while not (result := predicate()):
             if time.monotonic() > until:
-                raise TimeoutError(f"not within {timeout:g} s; hosts: {self._summary()}")
+                raise TimeoutError(f"not within {timeout:g} s; hosts: {self.summary()}")
             time.sleep(pause)
             pause = min(1.2 * pause, _LONGEST_PAUSE)
         return result
@@ -242,7 +242,8 @@ class Frontend:
         }
         return Site(calls=calls, knobs=self.knobs, own=pages, change=self.set_knobs)
 
-    def _summary(self) -> str:
+    def summary(self) -> str:
+        """Say how the hosts stand, for people."""
         told = ("PROVISION_STATE", "PROVISION_STEP", "PROVISION_ERROR", "ERROR")
         with self.store.lock:
             shown = [
